@@ -262,18 +262,42 @@ func (r *Registrar) save(group []*commit) (err error) {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	var save []Binding
-	var remove []Key
-	for _, c := range group {
-		save = append(save, c.save...)
-		remove = append(remove, c.remove...)
-	}
+	save, remove := merge(group)
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
 	if err = r.opts.Log.Save(ctx, save, remove); err != nil {
 		r.opts.Logger.Error("registrations could not be saved", "bindings", len(save)+len(remove), "error", err)
 	}
 	return err
+}
+
+// merge makes one step of several changes: of two for one binding the later counts.
+func merge(group []*commit) (save []Binding, remove []Key) {
+	if len(group) == 1 {
+		return group[0].save, group[0].remove
+	}
+	at := map[Key]int{} // the place in save, -1 for removed
+	for _, c := range group {
+		for _, key := range c.remove {
+			at[key] = -1
+		}
+		for _, b := range c.save {
+			save = append(save, b)
+			at[b.Key()] = len(save) - 1
+		}
+	}
+	kept := save[:0]
+	for i, b := range save {
+		if at[b.Key()] == i {
+			kept = append(kept, b)
+		}
+	}
+	for key, i := range at {
+		if i < 0 {
+			remove = append(remove, key)
+		}
+	}
+	return kept, remove
 }
 
 func (r *Registrar) finish(c *commit, err error) {
