@@ -13,10 +13,38 @@ type Clip struct {
 	alaw []byte
 }
 
+// NewClip encodes pcm, 8 kHz mono, once for each codec. It keeps no reference to pcm.
+func NewClip(name string, pcm []int16) *Clip {
+	both := make([]byte, 2*len(pcm))
+	c := &Clip{name: name, ulaw: both[:len(pcm):len(pcm)], alaw: both[len(pcm):]}
+	for i, sample := range pcm {
+		c.ulaw[i] = EncodeMuLaw(sample)
+		c.alaw[i] = EncodeALaw(sample)
+	}
+	return c
+}
+
 // Name is what the clip is called in logs and in dialogue tests: a prompt id, a media id, or the text that was said.
 func (c *Clip) Name() string { return c.name }
 
 // Duration is how long the clip plays.
 func (c *Clip) Duration() time.Duration {
 	return time.Duration(len(c.ulaw)) * time.Second / SampleRate
+}
+
+// PCM decodes the clip to 8 kHz mono, as a listener with PCMU hears it. The caller owns the slice.
+func (c *Clip) PCM() []int16 {
+	pcm := make([]int16, len(c.ulaw))
+	for i, b := range c.ulaw {
+		pcm[i] = DecodeMuLaw(b)
+	}
+	return pcm
+}
+
+// encoded returns the clip's bytes for a codec. They are shared: nobody writes to them.
+func (c *Clip) encoded(codec codec) []byte {
+	if codec == codecPCMA {
+		return c.alaw
+	}
+	return c.ulaw
 }
