@@ -56,7 +56,7 @@ func (r *Registrar) Register(req Request, done func([]Binding, error)) {
 // judge decides what a request changes. It must be called with r.mu held and changes nothing.
 func (r *Registrar) judge(d *device, req Request, now time.Time) (save []Binding, remove []Key, err error) {
 	if req.RemoveAll {
-		return r.judgeAll(d, req)
+		return r.judgeAll(d, req, now)
 	}
 	left := len(d.bindings)
 	for _, c := range req.Contacts {
@@ -111,13 +111,13 @@ func (r *Registrar) judge(d *device, req Request, now time.Time) (save []Binding
 }
 
 // judgeAll is "Contact: *" (RFC 3261 §10.3 step 6).
-func (r *Registrar) judgeAll(d *device, req Request) (save []Binding, remove []Key, err error) {
+func (r *Registrar) judgeAll(d *device, req Request, now time.Time) (save []Binding, remove []Key, err error) {
 	if len(req.Contacts) > 0 || req.Expires != 0 {
 		return nil, nil, &bugle.Error{Op: "registrar.Register", Kind: bugle.KindInvalid,
 			Message: `"*" stands alone and with Expires: 0`}
 	}
 	for _, b := range d.bindings {
-		if b.CallID == req.CallID && req.CSeq <= b.CSeq {
+		if b.CallID == req.CallID && req.CSeq <= b.CSeq && b.Expires.After(now) {
 			return nil, nil, outOfOrder()
 		}
 		remove = append(remove, b.Key())
