@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"bugle"
+)
+
+// CallRow is what is kept of one call, written once when it has ended.
+type CallRow struct {
+	ID         string // bugle's own id of the call, unique in the system
+	AccountID  string
+	SIPCallID  string
+	Direction  string // "inbound" or "outbound", as seen from the system
+	FromName   string
+	FromNumber string
+	Dialed     string // what the caller dialled
+	ToID       string // id of the user or device that answered, "" when none did
+	DeviceID   string // the caller's device
+	CallflowID string
+	Started    time.Time
+	Answered   time.Time // zero when it never was
+	Ended      time.Time
+	Cause      string
+	Trail      json.RawMessage // the steps that the call took; a JSON array, nil means []
+}
+
+// CallQuery selects calls of one account.
+type CallQuery struct {
+	AccountID   string
+	From, Until time.Time // of Started; From is included, Until is not; zero means without bound
+	After       []byte    // what the page before returned as next
+	Limit       int       // 1 to 1000; 0 means 50
+}
+
+// SaveCall writes one ended call, in a commit that it shares with others. A second row of the same id replaces the
+// first, so a caller that is in doubt may save again.
+func (s *Store) SaveCall(ctx context.Context, row CallRow) error {
+	return s.calls.save(ctx, []CallRow{row})
+}
+
+// SubmitCall is SaveCall for a caller that does not wait: done is called once, after the commit or its failure, and must
+// not block.
+func (s *Store) SubmitCall(row CallRow, done func(error)) { s.calls.submit([]CallRow{row}, done) }
+
+func (s *Store) writeCalls(ctx context.Context, t *transaction, rows []CallRow) error {
+	for i := range rows {
+		c := &rows[i]
+		trail := string(c.Trail)
+		if !json.Valid(c.Trail) {
+			trail = "[]"
+		}
+		if _, err := t.exec(ctx, `INSERT INTO calls (id, account_id, sip_call_id, direction, from_name, from_number, dialed, `+
+			`to_id, device_id, callflow_id, started, answered, ended, cause, trail) `+
+			`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET `+
+			`account_id = excluded.account_id, sip_call_id = excluded.sip_call_id, direction = excluded.direction, `+
+			`from_name = excluded.from_name, from_number = excluded.from_number, dialed = excluded.dialed, `+
+			`to_id = excluded.to_id, device_id = excluded.device_id, callflow_id = excluded.callflow_id, `+
+			`started = excluded.started, answered = excluded.answered, ended = excluded.ended, `+
+			`cause = excluded.cause, trail = excluded.trail`,
+			clean(c.ID), clean(c.AccountID), clean(c.SIPCallID), clean(c.Direction), clean(c.FromName), clean(c.FromNumber),
+			clean(c.Dialed), clean(c.ToID), clean(c.DeviceID), clean(c.CallflowID), micro(c.Started), micro(c.Answered),
+			micro(c.Ended), clean(c.Cause), clean(trail)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const callColumns = `id, account_id, sip_call_id, direction, from_name, from_number, dialed, to_id, device_id, ` +
+	`callflow_id, started, answered, ended, cause, trail`
+
+// GetCall returns the row of a call that has ended, else KindNotFound.
+func (s *Store) GetCall(ctx context.Context, accountID, id string) (CallRow, error) {
+	c, err := scanCall(s.readable().row(ctx, `SELECT `+callColumns+` FROM calls WHERE id = ? AND account_id = ?`, id, accountID))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = notFound("store.GetCall", "call")
+	}
+	return c, s.fail("store.GetCall", err)
+}
+
+// Calls returns one page of an account's calls, the latest first, and where the next begins.
+func (s *Store) Calls(ctx context.Context, q CallQuery) (calls []CallRow, next []byte, err error) {
+	query, args := `SELECT `+callColumns+` FROM calls WHERE account_id = ?`, []any{q.AccountID}
+	if !q.From.IsZero() {
+		query, args = query+` AND started >= ?`, append(args, micro(q.From))
+	}
+	if !q.Until.IsZero() {
+		query, args = query+` AND started < ?`, append(args, micro(q.Until))
+	}
+	if q.After != nil {
+		key, id, err := decodeCursor(q.After)
+		if err != nil || len(key) != 8 {
+			return nil, nil, &bugle.Error{Op: "store.Calls", Kind: bugle.KindInvalid, Field: "start_key",
+				Message: "not a key that a page before this one gave"}
+		}
+		query, args = query+` AND (started, id) < (?, ?)`, append(args, int64(binary.BigEndian.Uint64(key)), id)
+	}
+	limit := Query{Limit: q.Limit}.limit()
+	rows, err := s.readable().rows(ctx, query+` ORDER BY started DESC, id DESC LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return nil, nil, s.fail("store.Calls", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scanCall(rows)
+		if err != nil {
+			return nil, nil, s.fail("store.Calls", err)
+		}
+		calls = append(calls, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, s.fail("store.Calls", err)
+	}
+	if len(calls) > limit {
+		calls = calls[:limit]
+		last := calls[limit-1]
+		next = encodeCursor(binary.BigEndian.AppendUint64(nil, uint64(micro(last.Started))), last.ID)
+	}
+	return calls, next, nil
+}
+
+func scanCall(row scanner) (c CallRow, err error) {
+	var started, answered, ended int64
+	err = row.Scan(&c.ID, &c.AccountID, &c.SIPCallID, &c.Direction, &c.FromName, &c.FromNumber, &c.Dialed, &c.ToID,
+		&c.DeviceID, &c.CallflowID, &started, &answered, &ended, &c.Cause, (*[]byte)(&c.Trail))
+	c.Started, c.Answered, c.Ended = timeOf(started), timeOf(answered), timeOf(ended)
+	return c, err
+}

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"bugle"
+)
+
+// ErrSwept is in the chain of the error that Changes and AccountChanges return when retention has removed a change
+// after the given place: the reader must start over from the documents.
+var ErrSwept = errors.New("changes after this place are no longer kept")
+
+const (
+	sweepEvery = time.Hour
+	sweepBatch = 500 // changes removed in one transaction, so that writers do not wait long
+)
+
+const counterUp = `INSERT INTO counters (name, n) VALUES (?, ?) ` +
+	`ON CONFLICT (name) DO UPDATE SET n = counters.n + excluded.n RETURNING n`
+
+// appendChanges numbers the transaction's changes and writes them, last thing before the commit. The counter rows are
+// what makes the numbers ascend in commit order: a second writer waits at the row until the first has committed.
+// Accounts in order, then the position, so that two writers cannot wait for each other.
+func (tx *Tx) appendChanges() error {
+	if len(tx.changes) == 0 {
+		return nil
+	}
+	perAccount := map[string]int64{}
+	for i := range tx.changes {
+		perAccount[tx.changes[i].change.AccountID]++
+	}
+	accounts := make([]string, 0, len(perAccount))
+	for id := range perAccount {
+		accounts = append(accounts, id)
+	}
+	slices.Sort(accounts)
+	next := make(map[string]int64, len(accounts))
+	for _, id := range accounts {
+		var n int64
+		if err := tx.t.row(tx.ctx, counterUp, "account/"+id, perAccount[id]).Scan(&n); err != nil {
+			return err
+		}
+		next[id] = n - perAccount[id] + 1
+	}
+	var position int64
+	if err := tx.t.row(tx.ctx, counterUp, "position", len(tx.changes)).Scan(&position); err != nil {
+		return err
+	}
+	position -= int64(len(tx.changes)) - 1
+	for i := range tx.changes {
+		c := &tx.changes[i].change
+		c.Position, c.Sequence = position+int64(i), next[c.AccountID]
+		next[c.AccountID]++
+		dead := 0
+		if c.BeforeDead {
+			dead = 1
+		}
+		if _, err := tx.t.exec(tx.ctx, `INSERT INTO changes (position, account_id, sequence, kind, type, document_id, rev, `+
+			`at, before, after, before_dead, links) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Position, c.AccountID,
+			c.Sequence, string(c.Kind), c.Type, c.ID, c.Rev, c.At.UnixMicro(), textOrNull(c.Before), textOrNull(c.After),
+			dead, tx.changes[i].links); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func textOrNull(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return string(b)
+}
+
+const changeColumns = `position, account_id, sequence, kind, type, document_id, rev, at, before, after, before_dead`
+
+func scanChange(rows *sql.Rows, more ...any) (bugle.Change, error) {
+	var c bugle.Change
+	var kind string
+	var at, dead int64
+	err := rows.Scan(append([]any{&c.Position, &c.AccountID, &c.Sequence, &kind, &c.Type, &c.ID, &c.Rev, &at,
+		(*[]byte)(&c.Before), (*[]byte)(&c.After), &dead}, more...)...)
+	c.Kind, c.At, c.BeforeDead = bugle.ChangeKind(kind), fromMicro(at), dead != 0
+	return c, err
+}
+
+// Position returns the last position of the log: where a reader begins that loads the documents after asking for it.
+func (s *Store) Position(ctx context.Context) (int64, error) {
+	n, err := counter(ctx, s.readable(), "position")
+	return n, s.fail("store.Position", err)
+}
+
+// Changes returns up to limit changes of all accounts (1 to 1000; 0 means 50) after a position, in commit order. A
+// change that appears later never has a position before one that was returned. ErrSwept (KindNotFound) says that
+// changes after that position are gone.
+func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]bugle.Change, error) {
+	fail := func(err error) ([]bugle.Change, error) { return nil, s.fail("store.Changes", err) }
+	r := s.readable()
+	rows, err := r.rows(ctx, `SELECT `+changeColumns+` FROM changes WHERE position > ? ORDER BY position LIMIT ?`, after,
+		Query{Limit: limit}.limit())
+	if err != nil {
+		return fail(err)
+	}
+	changes, err := collectChanges(rows)
+	if err != nil {
+		return fail(err)
+	}
+	// After the rows: what was swept between the two queries is not missed this way.
+	swept, err := counter(ctx, r, "swept")
+	if err != nil {
+		return fail(err)
+	}
+	if after < swept {
+		return fail(sweptError("store.Changes"))
+	}
+	return changes, nil
+}
+
+// AccountChanges is Changes for one account, by its gap-free sequence.
+func (s *Store) AccountChanges(ctx context.Context, accountID string, after int64, limit int) ([]bugle.Change, error) {
+	fail := func(err error) ([]bugle.Change, error) { return nil, s.fail("store.AccountChanges", err) }
+	r := s.readable()
+	last, err := counter(ctx, r, "account/"+accountID)
+	if err != nil {
+		return fail(err)
+	}
+	rows, err := r.rows(ctx, `SELECT `+changeColumns+
+		` FROM changes WHERE account_id = ? AND sequence > ? ORDER BY sequence LIMIT ?`, accountID, after,
+		Query{Limit: limit}.limit())
+	if err != nil {
+		return fail(err)
+	}
+	changes, err := collectChanges(rows)
+	if err != nil {
+		return fail(err)
+	}
+	if len(changes) == 0 && last > after || len(changes) > 0 && changes[0].Sequence != after+1 {
+		return fail(sweptError("store.AccountChanges"))
+	}
+	return changes, nil
+}
+
+func sweptError(op string) error {
+	return &bugle.Error{Op: op, Kind: bugle.KindNotFound, Message: "changes after this place are no longer kept",
+		Err: ErrSwept}
+}
+
+func collectChanges(rows *sql.Rows) ([]bugle.Change, error) {
+	defer rows.Close()
+	var changes []bugle.Change
+	for rows.Next() {
+		c, err := scanChange(rows)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, c)
+	}
+	return changes, rows.Err()
+}
+
+func counter(ctx context.Context, r querier, name string) (n int64, err error) {
+	err = r.row(ctx, `SELECT n FROM counters WHERE name = ?`, name).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// Sweep removes the changes that are older than the retention, oldest first, and returns how many. The store does so
+// by itself every hour.
+func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
+	limit := s.now().Add(-s.opts.Retention).UnixMicro()
+	for {
+		n, err := s.sweepBatch(ctx, limit)
+		removed += n
+		if err != nil || n < sweepBatch {
+			return removed, s.fail("store.Sweep", err)
+		}
+	}
+}
+
+// sweepBatch removes a prefix of the log, never a change from its middle, so that what is left has no gap.
+func (s *Store) sweepBatch(ctx context.Context, limit int64) (removed int, err error) {
+	t, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := t.rows(ctx, `SELECT position, at FROM changes ORDER BY position LIMIT ?`, sweepBatch)
+	if err != nil {
+		t.rollback()
+		return 0, err
+	}
+	var last int64
+	for rows.Next() {
+		var position, at int64
+		if err = rows.Scan(&position, &at); err != nil || at >= limit {
+			break
+		}
+		last, removed = position, removed+1
+	}
+	rows.Close()
+	if err == nil {
+		err = rows.Err()
+	}
+	if err == nil && removed > 0 {
+		_, err = t.exec(ctx, `DELETE FROM changes WHERE position <= ?`, last)
+	}
+	if err == nil && removed > 0 {
+		_, err = t.exec(ctx, `INSERT INTO counters (name, n) VALUES ('swept', ?) ON CONFLICT (name) DO UPDATE SET n = excluded.n`,
+			last)
+	}
+	if err != nil || removed == 0 {
+		t.rollback()
+		return 0, err
+	}
+	return removed, s.commit(t)
+}
+
+func (s *Store) sweepNowAndThen() {
+	defer s.recovered()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if n, err := s.Sweep(s.ctx); err != nil {
+			s.opts.Log.Warn("old changes could not be removed", "error", err)
+		} else if n > 0 {
+			s.opts.Log.Info("old changes removed", "count", n)
+		}
+	}
+}

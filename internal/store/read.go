@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	"bugle"
+)
+
+const documentColumns = `d.account_id, d.type, d.id, d.rev, d.created, d.modified, d.deleted, d.sort_key, d.links, ` +
+	`d.body, d.private`
+
+// Get returns a living document, else KindNotFound.
+func (s *Store) Get(ctx context.Context, accountID, typ, id string) (Document, error) {
+	d, err := get(ctx, s.readable(), accountID, typ, id, false)
+	return d, s.fail("store.Get", err)
+}
+
+// GetAny returns a document even when it is soft-deleted.
+func (s *Store) GetAny(ctx context.Context, accountID, typ, id string) (Document, error) {
+	d, err := get(ctx, s.readable(), accountID, typ, id, true)
+	return d, s.fail("store.GetAny", err)
+}
+
+// GetByKey returns the document that holds a unique key, else KindNotFound.
+func (s *Store) GetByKey(ctx context.Context, key Key) (Document, error) {
+	d, err := getByKey(ctx, s.readable(), key)
+	return d, s.fail("store.GetByKey", err)
+}
+
+// List returns one page of documents and where the next begins: nil after the last one. Pages neither repeat nor skip a
+// document that is there, in the same place, from the first page to the last. A malformed After is KindInvalid.
+func (s *Store) List(ctx context.Context, q Query) (docs []Document, next []byte, err error) {
+	docs, next, err = list(ctx, s.readable(), q)
+	return docs, next, s.fail("store.List", err)
+}
+
+// Count returns how many documents q selects; After, Limit and Descending do not matter.
+func (s *Store) Count(ctx context.Context, q Query) (int, error) {
+	n, err := count(ctx, s.readable(), q)
+	return n, s.fail("store.Count", err)
+}
+
+// readable is the read pool, or what fails when the database is gone from its place: SQLite would go on reading, and
+// writing, a file that was removed.
+func (s *Store) readable() querier {
+	if err := s.engine.present(); err != nil {
+		return absent{err}
+	}
+	return s.read
+}
+
+type absent struct{ err error }
+
+func (a absent) row(context.Context, string, ...any) scanner             { return failedRow(a) }
+func (a absent) rows(context.Context, string, ...any) (*sql.Rows, error) { return nil, a.err }
+
+func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool) (Document, error) {
+	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+
+		` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?`, id, accountID, typ))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && d.Deleted && !deleted {
+		return Document{}, notFound("store.Get", typ)
+	}
+	return d, err
+}
+
+func getByKey(ctx context.Context, r querier, key Key) (Document, error) {
+	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+` FROM document_keys k JOIN documents d ON d.id = k.document_id`+
+		` WHERE k.space = ? AND k.scope = ? AND k.value = ?`, key.Space, key.Scope, key.Value))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Document{}, notFound("store.GetByKey", key.Space)
+	}
+	return d, err
+}
+
+func scanDocument(row scanner) (Document, error) {
+	var d Document
+	var created, modified, deleted int64
+	var links []byte
+	if err := row.Scan(&d.AccountID, &d.Type, &d.ID, &d.Rev, &created, &modified, &deleted, &d.SortKey, &links,
+		(*[]byte)(&d.Body), (*[]byte)(&d.Private)); err != nil {
+		return Document{}, err
+	}
+	d.Created, d.Modified, d.Deleted = fromMicro(created), fromMicro(modified), deleted != 0
+	var err error
+	d.Keys, d.Index, err = decodeLinks(links)
+	return d, err
+}
+
+func fromMicro(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// from is the part of a list's SQL that says which documents.
+func (q Query) from() (sql string, args []any, order string, err error) {
+	var b strings.Builder
+	if q.Index == nil {
+		b.WriteString(` FROM documents d WHERE d.type = ? AND d.deleted = ?`)
+		deleted := 0
+		if q.Deleted {
+			deleted = 1
+		}
+		args, order = append(args, q.Type, deleted), "d.sort_key, d.id"
+		if q.AccountID != "" {
+			b.WriteString(` AND d.account_id = ?`)
+			args = append(args, q.AccountID)
+		}
+		return b.String(), args, order, nil
+	}
+	if q.Deleted {
+		return "", nil, "", &bugle.Error{Op: "store.List", Kind: bugle.KindInvalid,
+			Message: "deleted documents are in no index"}
+	}
+	b.WriteString(` FROM document_index x JOIN documents d ON d.id = x.document_id` +
+		` WHERE x.type = ? AND x.name = ? AND x.value = ?`)
+	args, order = append(args, q.Type, q.Index.Name, q.Index.Value), "x.sort_key, x.document_id"
+	if q.AccountID != "" {
+		b.WriteString(` AND x.account_id = ?`)
+		args = append(args, q.AccountID)
+	}
+	return b.String(), args, order, nil
+}
+
+func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
+	from, args, order, err := q.from()
+	if err != nil {
+		return nil, nil, err
+	}
+	above, direction := " > ", ""
+	if q.Descending {
+		above, direction = " < ", " DESC"
+	}
+	if q.After != nil {
+		sortKey, id, err := decodeCursor(q.After)
+		if err != nil {
+			return nil, nil, err
+		}
+		from += ` AND (` + order + `)` + above + `(?, ?)`
+		args = append(args, sortKey, id)
+	}
+	limit := q.limit()
+	rows, err := r.rows(ctx, `SELECT `+documentColumns+from+` ORDER BY `+
+		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	docs := make([]Document, 0, min(limit, 64))
+	more := false
+	for rows.Next() {
+		if more = len(docs) == limit; more {
+			break
+		}
+		d, err := scanDocument(rows)
+		if err != nil {
+			return nil, nil, err
+		}
+		docs = append(docs, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, err
+	}
+	if !more {
+		return docs, nil, nil
+	}
+	last := &docs[len(docs)-1]
+	return docs, encodeCursor(last.SortKey, last.ID), nil
+}
+
+func count(ctx context.Context, r querier, q Query) (n int, err error) {
+	from, args, _, err := q.from()
+	if err != nil {
+		return 0, err
+	}
+	err = r.row(ctx, `SELECT count(*)`+from, args...).Scan(&n)
+	return n, err
+}
+
+// A cursor is the place (sort key, id) after which the next page begins, in letters that may stand in a URL. Its form is
+// versioned: a client may hold one over an upgrade.
+const cursorVersion = 1
+
+func encodeCursor(sortKey []byte, id string) []byte {
+	b := append([]byte{cursorVersion}, binary.AppendUvarint(nil, uint64(len(sortKey)))...)
+	b = append(append(b, sortKey...), id...)
+	return base64.RawURLEncoding.AppendEncode(nil, b)
+}
+
+func decodeCursor(cursor []byte) (sortKey []byte, id string, err error) {
+	bad := &bugle.Error{Op: "store.List", Kind: bugle.KindInvalid, Field: "start_key",
+		Message: "not a key that a page before this one gave"}
+	b, err := base64.RawURLEncoding.DecodeString(string(cursor))
+	if err != nil || len(b) < 2 || b[0] != cursorVersion {
+		return nil, "", bad
+	}
+	n, size := binary.Uvarint(b[1:])
+	if size <= 0 || n > uint64(len(b)-1-size) {
+		return nil, "", bad
+	}
+	b = b[1+size:]
+	if id = string(b[n:]); !text(id) {
+		return nil, "", bad
+	}
+	return b[:n:n], id, nil
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+
+	"bugle"
+)
+
+// The rows of one document: its own, its keys, its index entries.
+
+// holder returns the document of an id, whatever its account, type and state.
+func (tx *Tx) holder(id string) (d Document, exists bool, err error) {
+	d, err = scanDocument(tx.t.row(tx.ctx, `SELECT `+documentColumns+` FROM documents d WHERE d.id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Document{}, false, nil
+	}
+	return d, err == nil, err
+}
+
+func (tx *Tx) putRow(d *Document, exists bool) error {
+	deleted := 0
+	if d.Deleted {
+		deleted = 1
+	}
+	var private any // NULL stays NULL, and text stays text: a []byte would become a BLOB
+	if d.Private != nil {
+		private = string(d.Private)
+	}
+	values := []any{d.AccountID, d.Type, d.Rev, d.Created.UnixMicro(), d.Modified.UnixMicro(), deleted, notNil(d.SortKey),
+		encodeLinks(d.Keys, d.Index), string(d.Body), private, d.ID}
+	if exists {
+		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET account_id = ?, type = ?, rev = ?, created = ?, modified = ?, `+
+			`deleted = ?, sort_key = ?, links = ?, body = ?, private = ? WHERE id = ?`, values...)
+		return err
+	}
+	n, err := tx.t.exec(tx.ctx, `INSERT INTO documents (account_id, type, rev, created, modified, deleted, sort_key, `+
+		`links, body, private, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, values...)
+	if err == nil && n == 0 { // another transaction created it meanwhile
+		return &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: "id", Holder: d.ID,
+			Message: "the id " + d.ID + " is taken"}
+	}
+	return err
+}
+
+// moveKeys makes d hold its Keys instead of those held. The primary key of document_keys judges, not a look before.
+func (tx *Tx) moveKeys(d *Document, held []Key) error {
+	drop, add := differ(held, d.Keys)
+	for _, k := range drop {
+		if _, err := tx.t.exec(tx.ctx, `DELETE FROM document_keys WHERE space = ? AND scope = ? AND value = ?`,
+			k.Space, k.Scope, k.Value); err != nil {
+			return err
+		}
+	}
+	for _, k := range add {
+		n, err := tx.t.exec(tx.ctx, `INSERT INTO document_keys (space, scope, value, document_id) VALUES (?, ?, ?, ?) `+
+			`ON CONFLICT (space, scope, value) DO NOTHING`, k.Space, k.Scope, k.Value, d.ID)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			continue
+		}
+		taken := &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: k.Space,
+			Message: k.Space + " " + k.Value + " is taken"}
+		if err := tx.t.row(tx.ctx, `SELECT document_id FROM document_keys WHERE space = ? AND scope = ? AND value = ?`,
+			k.Space, k.Scope, k.Value).Scan(&taken.Holder); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return taken
+	}
+	return nil
+}
+
+// moveIndex makes d be found by its Index instead of those under which old was indexed.
+func (tx *Tx) moveIndex(d, old *Document, indexed []Index) error {
+	drop, add := differ(indexed, d.Index)
+	if string(old.SortKey) != string(d.SortKey) { // every entry has its place by the sort key
+		drop = indexed
+		_, add = differ(nil, d.Index) // without repetition
+	}
+	for _, x := range drop {
+		if _, err := tx.t.exec(tx.ctx, `DELETE FROM document_index WHERE account_id = ? AND type = ? AND name = ? `+
+			`AND value = ? AND sort_key = ? AND document_id = ?`, d.AccountID, d.Type, x.Name, x.Value,
+			notNil(old.SortKey), d.ID); err != nil {
+			return err
+		}
+	}
+	for _, x := range add {
+		if _, err := tx.t.exec(tx.ctx, `INSERT INTO document_index (account_id, type, name, value, sort_key, document_id) `+
+			`VALUES (?, ?, ?, ?, ?, ?)`, d.AccountID, d.Type, x.Name, x.Value, notNil(d.SortKey), d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+
+	"bugle"
+)
+
+//go:embed migrations/sqlite/*.sql
+var sqliteMigrations embed.FS
+
+// oldestSQLite is the first version without the WAL-reset corruption, which needs just what this program has: two
+// connections and a checkpoint (https://sqlite.org/wal.html#walresetbug).
+const oldestSQLite = "3.51.3"
+
+const sqliteReaders = 8
+
+type sqliteEngine struct {
+	path   string
+	lock   *os.File
+	file   os.FileInfo // the database and its log as they were opened
+	wal    os.FileInfo
+	reader *sql.DB
+	one    *sql.DB
+}
+
+// OpenSQLite opens the database file at path, creates it and its directory when they do not exist, and brings its
+// tables up to date. The directory belongs to one process: a second one is refused with KindConflict. Other errors:
+// KindUnavailable when the file cannot be opened, KindInvalid when Options.Sealer has another key than the one that the
+// database was sealed with, or when the database was written by a newer program.
+func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) {
+	e, err := openSQLite(ctx, path)
+	if err != nil {
+		var known *bugle.Error
+		if errors.As(err, &known) {
+			return nil, err
+		}
+		return nil, &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindUnavailable,
+			Message: "the database " + path + " cannot be opened", Err: err}
+	}
+	s := newStore(e, opts)
+	if opts.Sealer != nil {
+		if err := s.checkSealer(ctx, opts.Sealer); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func openSQLite(ctx context.Context, path string) (e *sqliteEngine, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	e = &sqliteEngine{path: path}
+	defer func() {
+		if err != nil {
+			e.close()
+		}
+	}()
+	if e.lock, err = lockDirectory(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	// SQLite would create it with the umask's mode, and gives its -wal and -shm files the mode of the database.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	if e.one, err = openPool(path, 1, "&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=journal_size_limit(67108864)"); err != nil {
+		return nil, err
+	}
+	if err := e.checkVersion(ctx); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, e.one); err != nil {
+		return nil, err
+	}
+	if e.reader, err = openPool(path, sqliteReaders, "&_pragma=query_only(1)"); err != nil {
+		return nil, err
+	}
+	if err := e.reader.PingContext(ctx); err != nil {
+		return nil, err
+	}
+	return e, e.remember()
+}
+
+// openPool opens connections that live as long as the pool: a connection holds its prepared statements and page cache.
+func openPool(path string, size int, more string) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)" +
+		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)" + more}
+	c, err := sqlite.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return db, nil
+}
+
+// lockDirectory takes the lock that ends with the process, however it ends.
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindConflict,
+				Message: "the directory " + dir + " is in use by another process"}
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+func (e *sqliteEngine) checkVersion(ctx context.Context) error {
+	var version, journal string
+	var synchronous int
+	if err := errors.Join(e.one.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&version),
+		e.one.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&journal),
+		e.one.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&synchronous)); err != nil {
+		return err
+	}
+	if olderVersion(version, oldestSQLite) {
+		return fmt.Errorf("SQLite %s corrupts databases; at least %s is needed", version, oldestSQLite)
+	}
+	if journal != "wal" || synchronous != 2 {
+		return fmt.Errorf("the file system does not allow what durability needs: journal_mode=%s synchronous=%d", journal, synchronous)
+	}
+	return nil
+}
+
+func olderVersion(a, b string) bool {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(as), len(bs)) {
+		an, _ := strconv.Atoi(as[i])
+		bn, _ := strconv.Atoi(bs[i])
+		if an != bn {
+			return an < bn
+		}
+	}
+	return len(as) < len(bs)
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	dir, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindInvalid, Message: fmt.Sprintf(
+			"the database has the tables of a newer bugle (version %d, this program knows %d)", current, target)}
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+func (e *sqliteEngine) walPath() string { return e.path + "-wal" }
+
+func (e *sqliteEngine) remember() (err error) {
+	if e.file, err = os.Stat(e.path); err != nil {
+		return err
+	}
+	e.wal, err = os.Stat(e.walPath())
+	return err
+}
+
+var errGone = errors.New("the database file is not where it was opened")
+
+// present compares the files with those that were opened. It costs two system calls, a thousandth of a synced commit.
+func (e *sqliteEngine) present() error {
+	for path, opened := range map[string]os.FileInfo{e.path: e.file, e.walPath(): e.wal} {
+		now, err := os.Stat(path)
+		if err != nil || !os.SameFile(now, opened) {
+			return errGone
+		}
+	}
+	return nil
+}
+
+func (e *sqliteEngine) readers() *sql.DB { return e.reader }
+func (e *sqliteEngine) writer() *sql.DB  { return e.one }
+
+func (e *sqliteEngine) rebind(query string) string { return query }
+
+// serialization: with one writer no transaction loses against another.
+func (e *sqliteEngine) serialization(error) bool { return false }
+
+// Result codes of SQLite that speak of the file, the disk or memory (https://sqlite.org/rescode.html).
+func (e *sqliteEngine) unavailable(err error) bool {
+	if errors.Is(err, errGone) {
+		return true
+	}
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) {
+		return false
+	}
+	switch failure.Code() & 0xff {
+	case 3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26: // PERM BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT FULL CANTOPEN PROTOCOL NOTADB
+		return true
+	}
+	return false
+}
+
+func (e *sqliteEngine) close() error {
+	var errs []error
+	for _, db := range []*sql.DB{e.reader, e.one} { // the writer last: it leaves a clean file without a log
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}

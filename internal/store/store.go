@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bugle"
+)
+
+// DefaultRetention is how long the change log is kept.
+const DefaultRetention = 90 * 24 * time.Hour
+
+// Options configure a Store. The zero value is good.
+type Options struct {
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: silent
+	Sealer    *Sealer          // when set, opening fails unless this database was sealed with its key
+	Retention time.Duration    // of the change log; 0: DefaultRetention
+	OnPanic   func(any)        // told of a panic of a goroutine of the store; may be nil
+}
+
+// Store keeps documents, their change log and records in one database. It is safe for concurrent use.
+type Store struct {
+	engine engine
+	opts   Options
+	read   *pool
+	write  *pool
+
+	mu     sync.Mutex
+	nudges map[chan struct{}]struct{}
+	hooks  map[*func([]commit)]struct{} // run after a commit, before Write returns
+
+	closed   atomic.Bool
+	ctx      context.Context // ends with the store; its goroutines' own
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	bindings *groupWriter[bindingWrite]
+	calls    *groupWriter[CallRow]
+}
+
+// commit is one committed change with the document as it is now, for followers in this process.
+type commit struct {
+	change bugle.Change
+	keys   []Key   // held before or after
+	index  []Index // held before or after
+	now    *Document
+}
+
+func newStore(e engine, opts Options) *Store {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Retention <= 0 {
+		opts.Retention = DefaultRetention
+	}
+	if opts.OnPanic == nil {
+		opts.OnPanic = func(any) {}
+	}
+	s := &Store{engine: e, opts: opts, nudges: map[chan struct{}]struct{}{}, hooks: map[*func([]commit)]struct{}{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.read, s.write = newPool(e.readers(), e.rebind), newPool(e.writer(), e.rebind)
+	s.bindings = newGroupWriter(s, "bindings", s.writeBindings)
+	s.calls = newGroupWriter(s, "calls", s.writeCalls)
+	s.wg.Go(s.sweepNowAndThen)
+	return s
+}
+
+// Close writes what is queued and closes the database. Everything fails with KindUnavailable afterwards.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.bindings.close()
+	s.calls.close()
+	s.cancel()
+	s.wg.Wait()
+	s.read.close()
+	s.write.close()
+	return s.engine.close()
+}
+
+// Ping asks the database whether it answers and is still where it was. It does not prove that there is room to write.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.engine.present(); err != nil {
+		return s.fail("store.Ping", err)
+	}
+	var one int
+	return s.fail("store.Ping", s.read.row(ctx, `SELECT 1`).Scan(&one))
+}
+
+// Subscribe returns a channel that receives after commits of documents, when looking at the log is worth while. Nudges
+// that nobody takes melt into one, and one may be missing: the log is the truth. stop ends the subscription.
+func (s *Store) Subscribe() (nudge <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	s.mu.Lock()
+	s.nudges[ch] = struct{}{}
+	s.mu.Unlock()
+	return ch, func() {
+		s.mu.Lock()
+		delete(s.nudges, ch)
+		s.mu.Unlock()
+	}
+}
+
+// hook makes f run after every commit, before Write returns to its caller.
+func (s *Store) hook(f func([]commit)) (stop func()) {
+	key := &f
+	s.mu.Lock()
+	s.hooks[key] = struct{}{}
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		delete(s.hooks, key)
+		s.mu.Unlock()
+	}
+}
+
+func (s *Store) committed(commits []commit) {
+	s.mu.Lock()
+	hooks := make([]*func([]commit), 0, len(s.hooks))
+	for h := range s.hooks {
+		hooks = append(hooks, h)
+	}
+	s.mu.Unlock()
+	for _, h := range hooks {
+		(*h)(commits)
+	}
+	s.mu.Lock()
+	for ch := range s.nudges {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+	s.mu.Unlock()
+}
+
+// now is the time as the database keeps it.
+func (s *Store) now() time.Time { return s.opts.Now().UTC().Truncate(time.Microsecond) }
+
+func (s *Store) recovered() {
+	if v := recover(); v != nil {
+		s.opts.Log.Error("a goroutine of the store panicked", "panic", v)
+		s.opts.OnPanic(v)
+	}
+}

@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"bugle"
+)
+
+// A write that takes longer is given up: SQLite has one writer, and the others wait behind it.
+const writeTimeout = 30 * time.Second
+
+const writeAttempts = 8
+
+// Tx is one write transaction. It is used by one goroutine, until the function that it was given to returns.
+type Tx struct {
+	s       *Store
+	ctx     context.Context
+	t       *transaction
+	at      time.Time
+	changes []pending
+}
+
+// pending is a change that the commit will number.
+type pending struct {
+	commit
+	links []byte
+}
+
+// Write runs fn in one transaction: all that it wrote is durable when Write returns nil, and none of it exists when
+// Write returns an error. fn may be called again after losing against another transaction, so it must start over each
+// time. An error of fn is returned as it is.
+func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := s.writeOnce(ctx, fn)
+		if err == nil {
+			return nil
+		}
+		if attempt == writeAttempts || ctx.Err() != nil || !s.engine.serialization(err) {
+			return err
+		}
+	}
+}
+
+func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
+	failed := func(err error) error { return s.fail("store.Write", err) }
+	t, err := s.begin(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	ended := false
+	defer func() {
+		if !ended { // an error, or a panic of fn on its way up
+			t.rollback()
+		}
+	}()
+	tx := &Tx{s: s, ctx: ctx, t: t, at: s.now()}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.appendChanges(); err != nil {
+		return failed(err)
+	}
+	ended = true
+	if err := s.commit(t); err != nil {
+		return failed(err)
+	}
+	if len(tx.changes) > 0 {
+		commits := make([]commit, len(tx.changes))
+		for i := range tx.changes {
+			commits[i] = tx.changes[i].commit
+		}
+		s.committed(commits)
+	}
+	return nil
+}
+
+func (s *Store) begin(ctx context.Context) (*transaction, error) {
+	if err := s.engine.present(); err != nil {
+		return nil, err
+	}
+	return s.write.begin(ctx)
+}
+
+// commit looks once more where the database is: what is committed to a file that was removed in between would be lost
+// with the process.
+func (s *Store) commit(t *transaction) error {
+	if err := s.engine.present(); err != nil {
+		t.rollback()
+		return err
+	}
+	return t.commit()
+}
+
+// Get returns a living document as this transaction sees it.
+func (tx *Tx) Get(accountID, typ, id string) (Document, error) {
+	d, err := get(tx.ctx, tx.t, accountID, typ, id, false)
+	return d, tx.s.fail("store.Get", err)
+}
+
+// GetAny returns a document even when it is soft-deleted.
+func (tx *Tx) GetAny(accountID, typ, id string) (Document, error) {
+	d, err := get(tx.ctx, tx.t, accountID, typ, id, true)
+	return d, tx.s.fail("store.GetAny", err)
+}
+
+// GetByKey returns the document that holds a unique key.
+func (tx *Tx) GetByKey(key Key) (Document, error) {
+	d, err := getByKey(tx.ctx, tx.t, key)
+	return d, tx.s.fail("store.GetByKey", err)
+}
+
+// List is Store.List within the transaction.
+func (tx *Tx) List(q Query) (docs []Document, next []byte, err error) {
+	docs, next, err = list(tx.ctx, tx.t, q)
+	return docs, next, tx.s.fail("store.List", err)
+}
+
+// Count is Store.Count within the transaction.
+func (tx *Tx) Count(q Query) (int, error) {
+	n, err := count(tx.ctx, tx.t, q)
+	return n, tx.s.fail("store.Count", err)
+}
+
+// Put writes a document and its Change, and sets doc's Rev, Created (when it was zero) and Modified.
+//
+// ifRev guards it: "" creates, also over a soft-deleted document of the same id; a revision replaces exactly that one,
+// and that of a soft-deleted document brings it back; AnyRev takes what is there. Errors: KindConflict when the
+// document has another revision or is gone; KindUnique with Holder and Field when a key is taken (Field is the key's
+// Space) or the id is (Field "id").
+func (tx *Tx) Put(doc *Document, ifRev string) error {
+	return tx.s.fail("store.Put", tx.put(doc, ifRev))
+}
+
+func (tx *Tx) put(doc *Document, ifRev string) error {
+	if err := doc.check(); err != nil {
+		return err
+	}
+	old, exists, err := tx.holder(doc.ID)
+	if err != nil {
+		return err
+	}
+	if exists && (old.AccountID != doc.AccountID || old.Type != doc.Type) || exists && ifRev == "" && !old.Deleted {
+		return &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: "id", Holder: doc.ID,
+			Message: "the id " + doc.ID + " is taken"}
+	}
+	if ifRev != "" && ifRev != AnyRev && (!exists || old.Rev != ifRev) {
+		return conflict("store.Put", doc.Type, doc.ID)
+	}
+	alive := exists && !old.Deleted
+	d := *doc
+	d.Deleted, d.Modified = false, tx.at
+	switch {
+	case alive || exists && ifRev != "":
+		d.Created = old.Created
+	case d.Created.IsZero():
+		d.Created = tx.at
+	default:
+		d.Created = d.Created.UTC().Truncate(time.Microsecond)
+	}
+	d.Rev = nextRev(old.Rev, &d)
+	if err := tx.putRow(&d, exists); err != nil {
+		return err
+	}
+	held, indexed := old.Keys, old.Index
+	if !alive {
+		held, indexed = nil, nil
+	}
+	if err := tx.moveKeys(&d, held); err != nil {
+		return err
+	}
+	if err := tx.moveIndex(&d, &old, indexed); err != nil {
+		return err
+	}
+	change := bugle.Change{Kind: bugle.Created, AccountID: d.AccountID, Type: d.Type, ID: d.ID, Rev: d.Rev, At: tx.at,
+		After: d.Body, BeforeDead: exists && !alive}
+	if alive {
+		change.Kind, change.Before = bugle.Edited, old.Body
+	}
+	now := d
+	tx.record(commit{change: change, keys: unite(held, d.Keys), index: unite(indexed, d.Index), now: &now})
+	doc.Rev, doc.Created, doc.Modified, doc.Deleted = d.Rev, d.Created, d.Modified, false
+	return nil
+}
+
+// Delete removes a document and appends its Change. Soft deletion keeps the document for GetAny, Query.Deleted and a
+// Put that brings it back, but frees its keys; a hard one also takes a soft-deleted document. ifRev is a revision or
+// AnyRev ("" is AnyRev too). It returns the document as it was. Errors: KindNotFound, KindConflict.
+func (tx *Tx) Delete(accountID, typ, id, ifRev string, hard bool) (Document, error) {
+	d, err := tx.remove(accountID, typ, id, ifRev, hard)
+	return d, tx.s.fail("store.Delete", err)
+}
+
+func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, error) {
+	old, err := get(tx.ctx, tx.t, accountID, typ, id, hard)
+	if err != nil {
+		return Document{}, err
+	}
+	if ifRev != "" && ifRev != AnyRev && old.Rev != ifRev {
+		return Document{}, conflict("store.Delete", typ, id)
+	}
+	d := old
+	d.Deleted, d.Modified = true, tx.at
+	d.Rev = nextRev(old.Rev, &d)
+	if hard {
+		_, err = tx.t.exec(tx.ctx, `DELETE FROM documents WHERE id = ?`, id)
+	} else {
+		err = tx.putRow(&d, true)
+	}
+	if err != nil {
+		return Document{}, err
+	}
+	gone := d
+	gone.Keys, gone.Index = nil, nil
+	change := bugle.Change{Kind: bugle.Deleted, AccountID: accountID, Type: typ, ID: id, Rev: d.Rev, At: tx.at,
+		BeforeDead: old.Deleted}
+	var held []Key
+	var indexed []Index
+	if !old.Deleted {
+		held, indexed, change.Before = old.Keys, old.Index, old.Body
+		if err := tx.moveKeys(&gone, held); err != nil {
+			return Document{}, err
+		}
+		if err := tx.moveIndex(&gone, &old, indexed); err != nil {
+			return Document{}, err
+		}
+	}
+	tx.record(commit{change: change, keys: held, index: indexed})
+	return old, nil
+}
+
+func (tx *Tx) record(c commit) {
+	tx.changes = append(tx.changes, pending{commit: c, links: encodeLinks(c.keys, c.index)})
+}
+
+func conflict(op, typ, id string) error {
+	return &bugle.Error{Op: op, Kind: bugle.KindConflict,
+		Message: "the " + typ + " " + id + " was changed by someone else, read it again"}
+}
