@@ -1,18 +1,264 @@
 package call
 
-import "context"
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+)
 
-// Call is a call: its legs, their bridge, and the flow that leads it.
-type Call struct{}
+// Call is a call: its legs, their bridge, and the flow that leads it. Its loop (inbox.go) handles one thing at a time
+// and owns everything below the line; the flow goroutine only asks it.
+type Call struct {
+	settings *Settings
+	about    About
+	clock    Clock
+	activity Activity
+	ctx      context.Context
+	cancel   context.CancelFunc
+	in       inbox
+	wake     chan struct{} // the flow's current request is completed
+	asking   atomic.Bool
+	info     atomic.Pointer[Info]
+	moved    atomic.Pointer[Transferred] // a transfer that the flow has not taken yet
+
+	// ----
+
+	caller    *party
+	peer      *party   // who the caller talks to
+	legs      []*party // outbound legs that are rung or talked to
+	op        operation
+	typed     []byte // keys that nobody has asked for yet
+	detecting bool
+	token     int // of the last Play
+	longest   *alarm
+	legsMade  int
+	referral  *referral
+
+	number, flow      string
+	started, answered time.Time
+	bridged, over     time.Time
+	failed            failure // last leg that failed
+	ended             bool
+	remote, gone      bool // a party ended it; the caller's leg is over
+	cause             Cause
+	fault             Fault
+	status            int
+	rejectStatus      int
+	rejectReason      string
+	trail             []Step
+	dirty             bool
+}
+
+// failure is how a leg failed.
+type failure struct {
+	cause  Cause
+	status int
+}
+
+// party is one leg of the call.
+type party struct {
+	leg        Leg
+	target     *Target // nil for the inbound leg
+	started    time.Time
+	answered   bool
+	progressed bool // early media is open
+	held       bool
+}
 
 // New returns a call of an unanswered inbound leg, nil when the registry takes no more calls. Its leg's events are to be
 // posted to it, and Start follows.
-func New(settings *Settings, about About, leg Leg) *Call { return &Call{} }
+func New(settings *Settings, about About, leg Leg) *Call {
+	c := &Call{settings: settings, about: about, clock: settings.Clock, activity: settings.Activity,
+		wake: make(chan struct{}, 1)}
+	if c.clock == nil {
+		c.clock = SystemClock{}
+	}
+	if c.activity == nil {
+		c.activity = noActivity{}
+	}
+	c.in.limit = settings.Inbox
+	if c.in.limit <= 0 {
+		c.in.limit = DefaultInbox
+	}
+	c.started = c.clock.Now()
+	c.caller = &party{leg: leg, started: c.started}
+	c.trail = make([]Step, 0, 12)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if !settings.Registry.add(c) {
+		c.cancel()
+		return nil
+	}
+	return c
+}
 
 // Start runs flow on the call's flow goroutine. ctx ends when the call does. When flow returns, the call ends with the
 // cause it returns; "" stands for what fits: NORMAL_CLEARING for a caller who was answered, the cause of the last leg
 // that failed, or a status of 480.
-func (c *Call) Start(flow func(ctx context.Context) Cause) {}
+func (c *Call) Start(flow func(ctx context.Context) Cause) {
+	c.do(func() {
+		c.note("call", c.about.Dialed)
+		limit := c.settings.Limit
+		if limit <= 0 {
+			limit = DefaultLimit
+		}
+		c.longest = c.after(limit, func() {
+			c.note("limit", limit.String())
+			c.end(AllottedTimeout, NoFault)
+		})
+	})
+	c.activity.Begin()
+	go c.runFlow(flow)
+}
 
-// Post takes an event of one of the call's legs.
-func (c *Call) Post(leg Leg, event Event) {}
+func (c *Call) runFlow(flow func(ctx context.Context) Cause) {
+	last := flowEnded{cause: TemporaryFailure, fault: OurFault}
+	defer c.activity.End()
+	defer func() {
+		if v := recover(); v != nil {
+			c.settings.panicked(v)
+		}
+		c.post(item{event: last})
+	}()
+	cause := flow(c.ctx)
+	last = flowEnded{cause: cause}
+}
+
+// flowEnded ends the call, when it has not ended already, and lets go of it: nothing happens on it afterwards.
+func (c *Call) flowEnded(e flowEnded) {
+	cause, fault := e.cause, e.fault
+	switch cause {
+	case "":
+		cause, fault = c.natural()
+	case UnallocatedNumber, InvalidNumberFormat:
+		fault = CallerFault
+	}
+	c.end(cause, fault)
+	c.finish()
+}
+
+// natural is the cause of a flow that ended by itself.
+func (c *Call) natural() (Cause, Fault) {
+	if c.caller.answered {
+		return NormalClearing, NoFault
+	}
+	return c.unanswered()
+}
+
+// unanswered is why a flow that ended by itself reached nobody.
+func (c *Call) unanswered() (Cause, Fault) {
+	if c.failed.cause != "" {
+		return c.failed.cause, PeerFault
+	}
+	return NoAnswer, ConfigurationFault
+}
+
+// end ends the call: whoever waits for it is woken and every leg is hung up. It does nothing the second time.
+func (c *Call) end(cause Cause, fault Fault) {
+	if c.ended {
+		return
+	}
+	c.ended, c.cause, c.fault, c.over = true, cause, fault, c.clock.Now()
+	c.note("ended", string(cause))
+	c.cancel()
+	c.longest.stop()
+	c.guard(func() { c.complete(ErrEnded) })
+	for _, p := range slices.Clone(c.legs) {
+		c.guard(func() { c.drop(p, ending(p, cause)) })
+	}
+	c.guard(func() { c.endReferral(OriginatorCancel.Status()) })
+	if !c.gone {
+		c.guard(c.endCaller)
+	}
+	c.changed()
+}
+
+// ending is the cause that a party is told when the call ends with cause.
+func ending(p *party, cause Cause) Cause {
+	switch {
+	case cause == AllottedTimeout:
+		return cause
+	case p.answered:
+		return NormalClearing
+	}
+	return OriginatorCancel
+}
+
+func (c *Call) endCaller() {
+	p := c.caller
+	if p.answered {
+		p.leg.Hangup(c.cause)
+		return
+	}
+	c.status = c.cause.Status()
+	if c.rejectStatus != 0 {
+		c.status = c.rejectStatus
+		if r, ok := p.leg.(Rejecter); ok {
+			r.Reject(c.rejectStatus, c.rejectReason)
+			return
+		}
+	}
+	p.leg.Hangup(c.cause)
+}
+
+// guard keeps a panic of one leg from the others.
+func (c *Call) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.settings.panicked(v)
+		}
+	}()
+	f()
+}
+
+func (c *Call) finish() {
+	for range c.in.close() {
+		c.activity.End()
+	}
+	c.publish()
+	c.settings.Registry.remove(c)
+	if c.settings.OnEnd != nil {
+		c.guard(func() { c.settings.OnEnd(c.report()) })
+	}
+}
+
+func (c *Call) report() Report {
+	return Report{Info: *c.picture(), Ended: c.over, Cause: c.cause, Status: c.status, Remote: c.remote,
+		Fault: c.fault, Trail: c.trail}
+}
+
+// drop hangs a leg up and forgets it: what it still says is not heard.
+func (c *Call) drop(p *party, cause Cause) {
+	c.forget(p)
+	p.leg.Hangup(cause)
+}
+
+func (c *Call) forget(p *party) {
+	if i := slices.Index(c.legs, p); i >= 0 {
+		c.legs = slices.Delete(c.legs, i, i+1)
+	}
+	if c.peer == p {
+		c.peer = nil
+	}
+	c.changed()
+}
+
+// note adds a step to the trail and logs it.
+func (c *Call) note(name, detail string) {
+	switch {
+	case len(c.trail) < maxTrail:
+		c.trail = append(c.trail, Step{At: c.clock.Now(), Name: name, Detail: detail})
+	case len(c.trail) == maxTrail:
+		c.trail = append(c.trail, Step{At: c.clock.Now(), Name: "...", Detail: "the trail is full"})
+	}
+	if log := c.settings.Log; log != nil && log.Enabled(c.ctx, slog.LevelInfo) {
+		log.LogAttrs(c.ctx, slog.LevelInfo, name, slog.String("call", c.about.ID), slog.String("detail", detail))
+	}
+}
+
+func (s *Settings) panicked(v any) {
+	if s.OnPanic != nil {
+		s.OnPanic(v)
+	}
+}

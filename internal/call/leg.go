@@ -41,6 +41,12 @@ type Leg interface {
 	Part()
 }
 
+// Rejecter is a Leg that can refuse an unanswered inbound call with any final SIP status and reason phrase; "" is the
+// status's own phrase. A leg that is none is hung up with the cause nearest to the status.
+type Rejecter interface {
+	Reject(status int, reason string)
+}
+
 // Event is what happened on a leg: one of the types below.
 type Event interface{ event() }
 
@@ -91,6 +97,7 @@ type Party struct{ Name, Number string }
 type Target struct {
 	AccountID string
 	DeviceID  string // device it belongs to, "" for an address outside
+	UserID    string // owner of the device, "" for none
 	Name      string // for the log: "Ann Lee's phone"
 	URI       string // Request-URI
 	// Hop is where the packets go: the source of the phone's authenticated REGISTER, or the zero value to resolve

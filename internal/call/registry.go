@@ -2,7 +2,11 @@ package call
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
+
+	"bugle"
 )
 
 // Registry knows the calls that are up. It is safe for concurrent use.
@@ -11,24 +15,137 @@ type Registry struct {
 	calls    map[string]*Call
 	limit    int
 	draining bool
-	empty    chan struct{} // closed when draining and the last call has ended
+	empty    chan struct{} // while draining: closed when the last call has ended
 }
 
 // NewRegistry returns a registry that holds at most limit calls; 0 means no limit.
 func NewRegistry(limit int) *Registry { return &Registry{limit: limit, calls: map[string]*Call{}} }
 
+// add takes a call in, unless there are too many. A Call-ID that is taken already gets an ending, since it is the phone
+// that chose it.
+func (r *Registry) add(c *Call) bool {
+	if r == nil {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining || (r.limit > 0 && len(r.calls) >= r.limit) {
+		return false
+	}
+	if _, taken := r.calls[c.about.ID]; taken || c.about.ID == "" {
+		c.about.ID = strings.TrimPrefix(c.about.ID+"-"+bugle.NewID(), "-")
+	}
+	r.calls[c.about.ID] = c
+	return true
+}
+
+func (r *Registry) remove(c *Call) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.calls, c.about.ID)
+	if len(r.calls) == 0 && r.empty != nil {
+		close(r.empty)
+		r.empty = nil
+	}
+}
+
 // List returns the calls of an account, all accounts' for "", the oldest first.
-func (r *Registry) List(accountID string) []Info { return nil }
+func (r *Registry) List(accountID string) []Info {
+	infos := []Info{}
+	for _, c := range r.all() {
+		if accountID == "" || c.about.AccountID == accountID {
+			infos = append(infos, c.Info())
+		}
+	}
+	slices.SortFunc(infos, func(a, b Info) int {
+		if n := a.Started.Compare(b.Started); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return infos
+}
+
+func (r *Registry) all() []*Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := make([]*Call, 0, len(r.calls))
+	for _, c := range r.calls {
+		calls = append(calls, c)
+	}
+	return calls
+}
 
 // Get returns a call by its id or by the Call-ID of one of its legs.
-func (r *Registry) Get(id string) (Info, bool) { return Info{}, false }
+func (r *Registry) Get(id string) (Info, bool) {
+	if c := r.find(id); c != nil {
+		return c.Info(), true
+	}
+	return Info{}, false
+}
+
+func (r *Registry) find(id string) *Call {
+	r.mu.Lock()
+	c := r.calls[id]
+	r.mu.Unlock()
+	if c != nil {
+		return c
+	}
+	for _, c := range r.all() {
+		if slices.ContainsFunc(c.Info().Legs, func(l LegInfo) bool { return l.ID == id }) {
+			return c
+		}
+	}
+	return nil
+}
 
 // Hangup ends a call by its id or by the Call-ID of one of its legs. It reports whether there was one.
-func (r *Registry) Hangup(id string) bool { return false }
+func (r *Registry) Hangup(id string) bool {
+	c := r.find(id)
+	if c != nil {
+		c.Hangup(NormalClearing)
+	}
+	return c != nil
+}
 
 // Count is the number of calls that are up.
-func (r *Registry) Count() int { return 0 }
+func (r *Registry) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.calls)
+}
 
-// Drain refuses new calls from now on, waits until the last has ended or ctx does, then hangs the rest up and returns
-// how many it had to.
-func (r *Registry) Drain(ctx context.Context) int { return 0 }
+// Drain refuses new calls from now on, waits until the last has ended or ctx does, then hangs the rest up, waits for their
+// flows, and returns how many it had to hang up.
+func (r *Registry) Drain(ctx context.Context) int {
+	empty := r.refuse()
+	select {
+	case <-empty:
+		return 0
+	case <-ctx.Done():
+	}
+	left := r.all()
+	for _, c := range left {
+		c.Hangup(NormalClearing)
+	}
+	<-empty
+	return len(left)
+}
+
+func (r *Registry) refuse() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = true
+	if r.empty == nil {
+		r.empty = make(chan struct{})
+	}
+	empty := r.empty
+	if len(r.calls) == 0 {
+		close(r.empty)
+		r.empty = nil
+	}
+	return empty
+}

@@ -92,7 +92,7 @@ type Report struct {
 	Info
 	Ended  time.Time
 	Cause  Cause
-	Status int // SIP status the caller was refused with, 0 when the caller had been answered or had hung up
+	Status int  // SIP status the caller was refused with, 0 when the caller had been answered or had hung up
 	Remote bool // a party ended it, not bugle
 	Fault  Fault
 	Trail  []Step
