@@ -26,13 +26,10 @@ func (c codec) silence() byte {
 	return 0xFF
 }
 
-// The tables of ITU-T G.711: every byte's sample, and every byte's nearest byte in the other law. They are filled when
-// the program starts and only read afterwards.
+// Every byte's sample (ITU-T G.711 tables 1 and 2), filled when the program starts and only read afterwards.
 var (
 	muLawSamples = samplesOf(expandMuLaw)
 	aLawSamples  = samplesOf(expandALaw)
-	muLawToALaw  = translation(&muLawSamples, EncodeALaw)
-	aLawToMuLaw  = translation(&aLawSamples, EncodeMuLaw)
 )
 
 // DecodeMuLaw returns the 16-bit sample of a µ-law byte (ITU-T G.711).
@@ -89,13 +86,6 @@ func expandALaw(b byte) int16 {
 func samplesOf(expand func(byte) int16) (table [256]int16) {
 	for i := range table {
 		table[i] = expand(byte(i))
-	}
-	return table
-}
-
-func translation(samples *[256]int16, compress func(int16) byte) (table [256]byte) {
-	for i := range table {
-		table[i] = compress(samples[i])
 	}
 	return table
 }
