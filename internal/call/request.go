@@ -28,7 +28,7 @@ type operation interface {
 type outcome struct{ err error }
 
 func (o *outcome) event()                       {}
-func (o *outcome) base() *outcome            { return o }
+func (o *outcome) base() *outcome               { return o }
 func (o *outcome) onEvent(*Call, *party, Event) {}
 func (o *outcome) release(*Call)                {}
 

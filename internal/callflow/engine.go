@@ -1,8 +1,11 @@
 package callflow
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"net/url"
+	"strings"
 
 	"bugle"
 	"bugle/internal/call"
@@ -68,4 +71,141 @@ type Route struct {
 	Capture  string            // capture group: the longest capture, or the whole match of a pattern without groups
 	Captures map[string]string // named captures that are not empty
 	NoMatch  bool              // found by no_match
+}
+
+// New returns an engine.
+func New(options Options) *Engine {
+	return &Engine{calls: options.Calls, modules: options.Modules, documents: options.Documents,
+		router: &router{documents: options.Documents}, log: options.Log, onPanic: options.OnPanic}
+}
+
+// Handle takes a new inbound call and returns at once: the sink for its leg's events, or nil when no call can be taken
+// (too many, or the server is about to stop), which the leg's owner answers with 503.
+func (e *Engine) Handle(in Inbound) call.Sink {
+	c := call.New(e.calls, call.About{ID: in.CallID, AccountID: in.AccountID, DeviceID: in.DeviceID, UserID: in.UserID,
+		Realm: in.Realm, Dialed: in.Dialed, Caller: in.Caller}, in.Leg)
+	if c == nil {
+		return nil
+	}
+	s := &Session{Call: c, Realm: in.Realm, DeviceID: in.DeviceID, UserID: in.UserID, Dialed: in.Dialed,
+		Caller: in.Caller, engine: e}
+	c.Start(func(ctx context.Context) call.Cause { return e.lead(ctx, s, in.AccountID) })
+	return c
+}
+
+// lead leads a call from its number to its end, transfers included.
+func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Cause {
+	account, err := e.documents.Account(ctx, accountID)
+	if err != nil {
+		return e.failed(s, "account", err)
+	}
+	s.Account = account
+	e.identify(ctx, s)
+	cause := e.dialed(ctx, s, s.Dialed)
+	for t := s.Call.TakeTransfer(); t != nil; t = s.Call.TakeTransfer() {
+		cause = e.transferred(ctx, s, t)
+		if ctx.Err() != nil || s.Call.Moved() {
+			continue
+		}
+		if back, err := s.Call.Return(ctx, cause); err == nil && back {
+			cause = ""
+		}
+	}
+	return cause
+}
+
+// dialed routes a number and runs its flow.
+func (e *Engine) dialed(ctx context.Context, s *Session, number string) call.Cause {
+	route, err := e.router.route(ctx, &s.Account, number, s.DeviceID != "")
+	s.Dialed, s.Number = number, route.Number
+	if err != nil {
+		s.Call.Describe(route.Number, "", s.Caller)
+		return e.unroutable(ctx, s, err)
+	}
+	s.CallflowID, s.CaptureGroup, s.CaptureGroups = route.Callflow.ID, route.Capture, route.Captures
+	s.Call.Describe(route.Number, route.Callflow.ID, s.Caller)
+	s.Call.Note("callflow", strings.TrimSpace(route.Callflow.ID+" "+route.Callflow.Name+" for "+route.Number))
+	return e.run(ctx, s, preflow(&s.Account, route.Callflow.Flow))
+}
+
+// unroutable is the cause for a number without a callflow: RFC 3261 §21.4.5 404, or §21.4.22 484 when more digits could
+// make it one.
+func (e *Engine) unroutable(ctx context.Context, s *Session, err error) call.Cause {
+	if bugle.KindOf(err) != bugle.KindNotFound {
+		return e.failed(s, "callflow", err)
+	}
+	s.Call.Note("no callflow", s.Number)
+	if s.Number == "" {
+		return call.InvalidNumberFormat
+	}
+	if more, err := e.documents.NumberBegins(ctx, s.Account.ID, s.Number); err == nil && more && s.Number != noMatch {
+		return call.InvalidNumberFormat
+	}
+	return call.UnallocatedNumber
+}
+
+// failed is the cause for documents that could not be read.
+func (e *Engine) failed(s *Session, what string, err error) call.Cause {
+	if bugle.KindOf(err) == bugle.KindNotFound {
+		s.Call.Note("not found", what)
+		return call.UnallocatedNumber
+	}
+	s.Call.Note("unavailable", what)
+	if e.log != nil {
+		e.log.Error("documents cannot be read", slog.String("call", s.Call.ID()), slog.String("what", what),
+			slog.Any("error", err))
+	}
+	return call.TemporaryFailure
+}
+
+// transferred carries a transfer out: the target is a number of the account, dialled by the device that asked for it, and
+// the party that is left is the caller. The host of a URI says nothing: nobody leaves the account this way.
+func (e *Engine) transferred(ctx context.Context, s *Session, t *call.Transferred) call.Cause {
+	s.DeviceID, s.UserID, s.Caller = t.DeviceID, t.UserID, t.Caller
+	s.nodes, s.hops = 0, 0
+	return e.dialed(ctx, s, userPart(t.Target))
+}
+
+func userPart(target string) string {
+	target = strings.Trim(strings.TrimSpace(target), "<>")
+	for _, scheme := range []string{"sip:", "sips:", "tel:"} {
+		if len(target) > len(scheme) && strings.EqualFold(target[:len(scheme)], scheme) {
+			target = target[len(scheme):]
+			break
+		}
+	}
+	target, _, _ = strings.Cut(target, "@")
+	target, _, _ = strings.Cut(target, ";")
+	if plain, err := url.PathUnescape(target); err == nil {
+		return plain
+	}
+	return target
+}
+
+// identify fills in what the documents of the caller's device and its owner say: who others see, and the language.
+func (e *Engine) identify(ctx context.Context, s *Session) {
+	var device bugle.Device
+	var user bugle.User
+	if s.DeviceID != "" {
+		device, _ = e.documents.Device(ctx, s.Account.ID, s.DeviceID) // without it the account's own settings hold
+		s.UserID = cmp.Or(s.UserID, device.OwnerID)
+	}
+	if s.UserID != "" {
+		user, _ = e.documents.User(ctx, s.Account.ID, s.UserID)
+	}
+	s.Language = cmp.Or(device.Language, user.Language, s.Account.Language)
+	if s.Caller != (call.Party{}) {
+		return
+	}
+	s.Caller = InternalParty(&s.Account, &device, &user)
+}
+
+// InternalParty is how a device and its owner (or the zero values) are shown to phones of the same account.
+func InternalParty(account *bugle.Account, device *bugle.Device, user *bugle.User) call.Party {
+	return call.Party{
+		Name: cmp.Or(device.CallerID.InternalName, user.CallerID.InternalName, user.DisplayName(), device.Name,
+			account.CallerID.InternalName, account.Name),
+		Number: cmp.Or(device.CallerID.InternalNumber, user.CallerID.InternalNumber, device.PresenceID, user.PresenceID,
+			account.CallerID.InternalNumber, device.SIP.Username),
+	}
 }

@@ -1,0 +1,80 @@
+package callflow
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"bugle"
+)
+
+// NormaliseNumber returns the form under which a number is stored and looked up in the account: numbers that begin with
+// + as they are; others rewritten by the first rule of the account's dial_plan that matches (longest regular expression
+// first, since KAZOO's object has no order), and then made international when they have the form of a telephone number.
+func NormaliseNumber(account bugle.Account, number string) string {
+	return normalise(&account, number, compileOnce)
+}
+
+func normalise(account *bugle.Account, number string, compile compiler) string {
+	if strings.HasPrefix(number, "+") {
+		return number
+	}
+	return international(dialPlan(account, number, compile))
+}
+
+// dialPlan applies the account's own rules: the last capture is the root, wrapped with prefix and suffix.
+func dialPlan(account *bugle.Account, number string, compile compiler) string {
+	if len(account.DialPlan) == 0 {
+		return number
+	}
+	rules := make([]string, 0, len(account.DialPlan))
+	for rule := range account.DialPlan {
+		rules = append(rules, rule)
+	}
+	slices.SortFunc(rules, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
+	})
+	for _, rule := range rules {
+		re := compile(rule)
+		if re == nil {
+			continue
+		}
+		if found := re.FindStringSubmatch(number); found != nil {
+			plan := account.DialPlan[rule]
+			return plan.Prefix + found[len(found)-1] + plan.Suffix
+		}
+	}
+	return number
+}
+
+// international is KAZOO's system converters.
+func international(number string) string {
+	if !digits(number) {
+		return number
+	}
+	national := number
+	if len(number) == 11 && number[0] == '1' {
+		national = number[1:]
+	}
+	switch {
+	case len(national) == 10 && national[0] >= '2' && national[3] >= '2':
+		return "+1" + national
+	case strings.HasPrefix(number, "011") && len(number) >= 3+5:
+		return "+" + number[3:]
+	case strings.HasPrefix(number, "00") && len(number) >= 2+5:
+		return "+" + number[2:]
+	case number[0] >= '2' && len(number) >= 8:
+		return "+" + number
+	}
+	return number
+}
+
+// digits reports whether s is one or more digits.
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
