@@ -40,7 +40,7 @@ func NewBlobs(dir string) (*Blobs, error) {
 }
 
 // Put stores what r gives, up to limit bytes: more is KindTooLarge and nothing is kept. When Put returns nil the blob
-// survives a power cut. The caller writes the document that names the blob afterwards, within the time that Sweep
+// survives a power cut. An error of r comes back as it is. The caller writes the document that names the blob afterwards, within the time that Sweep
 // grants to unreferenced ones.
 func (b *Blobs) Put(ctx context.Context, accountID string, r io.Reader, limit int64) (blob Blob, err error) {
 	dir, err := b.accountDir(accountID)
@@ -67,6 +67,10 @@ func (b *Blobs) Put(ctx context.Context, accountID string, r io.Reader, limit in
 	}()
 	h := sha256.New()
 	size, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(readerWith{ctx, r}, limit+1))
+	var theirs *sourceError
+	if errors.As(err, &theirs) {
+		return Blob{}, theirs.err
+	}
 	if err != nil {
 		return Blob{}, blobError("store.Put", err)
 	}
@@ -205,5 +209,14 @@ func (r readerWith) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.r.Read(p)
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = &sourceError{err}
+	}
+	return n, err
 }
+
+// sourceError tells a failing source, whose error Put returns as it is, from a failing disk.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // encodeLinks packs keys and indexes into one column, so that a read needs no further query and an undelete finds what
@@ -77,11 +78,21 @@ func uvarint(s string) (uint64, int) {
 	return 0, 0
 }
 
-// unite returns the keys of both lists, without repetition.
-func unite[T comparable](a, b []T) []T {
-	if len(a) == 0 {
-		return b
+// distinct returns list without repetition, in its order.
+func distinct[T comparable](list []T) []T {
+	for i := range list {
+		if slices.Contains(list[:i], list[i]) {
+			return unite(list[:i], list[i:])
+		}
+		if i == 16 { // long lists are cheaper by a map
+			return unite(list[:i], list[i:])
+		}
 	}
+	return list
+}
+
+// unite returns what is in a or b, without repetition.
+func unite[T comparable](a, b []T) []T {
 	seen := make(map[T]struct{}, len(a)+len(b))
 	out := make([]T, 0, len(a)+len(b))
 	for _, list := range [2][]T{a, b} {

@@ -151,7 +151,7 @@ func (tx *Tx) put(doc *Document, ifRev string) error {
 	}
 	alive := exists && !old.Deleted
 	d := *doc
-	d.Deleted, d.Modified = false, tx.at
+	d.Deleted, d.Modified, d.Keys, d.Index = false, tx.at, distinct(d.Keys), distinct(d.Index)
 	switch {
 	case alive || exists && ifRev != "":
 		d.Created = old.Created

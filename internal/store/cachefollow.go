@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"bugle"
+)
+
+// How a cache keeps current: from the commits of this process before they are acknowledged, and from the log.
+
+// apply takes what this process has just committed. The documents are at hand, so entries are renewed, not only
+// invalidated: when the database fails in the next moment, the cache knows the change.
+func (c *Cache) apply(commits []commit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range commits {
+		co := &commits[i]
+		ch := &co.change
+		position := ch.Position
+		fresh := &entry{position: position, err: notFound("store.Get", ch.Type)}
+		if co.now != nil {
+			d := *co.now
+			d.Body, d.Private, d.SortKey = slices.Clone(d.Body), slices.Clone(d.Private), slices.Clone(d.SortKey)
+			fresh = &entry{position: position, docs: []*held{{doc: d}}}
+		}
+		c.renew(documentKey(ch.AccountID, ch.Type, ch.ID), fresh, c.warm[ch.Type])
+		for _, k := range co.keys {
+			next := &entry{position: position, err: notFound("store.GetByKey", k.Space)}
+			if co.now != nil && slices.Contains(co.now.Keys, k) {
+				next.docs, next.err = fresh.docs, nil
+			}
+			c.renew(uniqueKey(k), next, c.warm[ch.Type])
+		}
+		c.soil(listKey(ch.AccountID, ch.Type, Index{}), position)
+		for _, x := range co.index {
+			c.soil(listKey(ch.AccountID, ch.Type, x), position)
+		}
+	}
+}
+
+// renew replaces an entry by what a commit made of it. c.mu is held.
+func (c *Cache) renew(key cacheKey, fresh *entry, keep bool) {
+	c.overtake(key)
+	old := c.entries[key]
+	if fresh.position <= c.seen { // the log was read past this commit already, and another one may have followed
+		if old != nil && old.position < fresh.position {
+			old.dirty.Store(true)
+		}
+		return
+	}
+	if old == nil && !keep || old != nil && old.position >= fresh.position {
+		return
+	}
+	c.set(key, fresh)
+}
+
+// soil marks an entry that a change may have made wrong; it stays as the last that is known. c.mu is held.
+func (c *Cache) soil(key cacheKey, position int64) {
+	c.overtake(key)
+	if e := c.entries[key]; e != nil && e.position < position {
+		e.dirty.Store(true)
+	}
+}
+
+// overtake makes sure that nobody keeps what a running load brings. c.mu is held.
+func (c *Cache) overtake(key cacheKey) {
+	if f := c.flights[key]; f != nil {
+		f.dirty = true
+		delete(c.flights, key) // whoever asks from now on starts another one
+	}
+	if c.touched != nil {
+		c.touched[key] = struct{}{}
+	}
+}
+
+// follow reads the log until the cache is closed.
+func (c *Cache) follow() {
+	nudge, stop := c.s.Subscribe()
+	defer stop()
+	tick := time.NewTicker(c.opts.Poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-nudge:
+		case <-tick.C:
+		}
+		c.look()
+	}
+}
+
+// look reads what is new in the log.
+func (c *Cache) look() {
+	defer c.s.recovered()
+	ctx, cancel := context.WithTimeout(c.ctx, cacheLoadTimeout)
+	defer cancel()
+	for {
+		more, err := c.lookOnce(ctx)
+		if c.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			c.failures.Add(1)
+			if c.healthy.Swap(false) {
+				c.s.opts.Log.Error("the database does not answer; calls go on with what is cached", "error", err)
+			}
+			return
+		}
+		c.answered()
+		if !c.healthy.Swap(true) {
+			c.s.opts.Log.Info("the cache follows the database")
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
+	c.mu.RLock()
+	seen := c.seen
+	c.mu.RUnlock()
+	if seen < 0 {
+		return false, c.restart(ctx)
+	}
+	touches, err := c.s.touches(ctx, seen, maxLimit)
+	if errors.Is(err, ErrSwept) {
+		return false, c.restart(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range touches {
+		t := &touches[i]
+		c.soil(documentKey(t.account, t.typ, t.id), t.position)
+		c.soil(listKey(t.account, t.typ, Index{}), t.position)
+		for _, k := range t.keys {
+			c.soil(uniqueKey(k), t.position)
+		}
+		for _, x := range t.index {
+			c.soil(listKey(t.account, t.typ, x), t.position)
+		}
+		c.seen = t.position
+	}
+	return len(touches) == maxLimit, nil
+}
+
+// restart begins at the log's end with nothing known for certain.
+func (c *Cache) restart(ctx context.Context) error {
+	position, err := c.s.Position(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.flights {
+		c.overtake(key)
+	}
+	for _, e := range c.entries {
+		e.dirty.Store(true)
+	}
+	c.seen = position
+	return nil
+}
+
+// touch is what one change may have made wrong.
+type touch struct {
+	position         int64
+	account, typ, id string
+	keys             []Key
+	index            []Index
+}
+
+func (s *Store) touches(ctx context.Context, after int64, limit int) ([]touch, error) {
+	fail := func(err error) ([]touch, error) { return nil, s.fail("store.touches", err) }
+	r := s.readable()
+	rows, err := r.rows(ctx, `SELECT position, account_id, type, document_id, links FROM changes WHERE position > ? `+
+		`ORDER BY position LIMIT ?`, after, limit)
+	if err != nil {
+		return fail(err)
+	}
+	defer rows.Close()
+	var out []touch
+	for rows.Next() {
+		var t touch
+		var links []byte
+		if err := rows.Scan(&t.position, &t.account, &t.typ, &t.id, &links); err != nil {
+			return fail(err)
+		}
+		if t.keys, t.index, err = decodeLinks(links); err != nil {
+			return fail(err)
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	swept, err := counter(ctx, r, "swept")
+	if err == nil && after < swept {
+		err = sweptError("store.touches")
+	}
+	return out, s.fail("store.touches", err)
+}
+
+// Warm loads all documents of the given types, with their keys and index lists, so that calls between phones do not
+// need the database; it stops at half of MaxBytes. New documents of these types are kept from now on.
+func (c *Cache) Warm(ctx context.Context, types ...string) error {
+	c.mu.Lock()
+	if c.touched != nil {
+		c.mu.Unlock()
+		return &bugle.Error{Op: "store.Warm", Kind: bugle.KindConflict, Message: "the cache is being warmed already"}
+	}
+	for _, typ := range types {
+		c.warm[typ] = true
+	}
+	c.touched = map[cacheKey]struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.touched = nil
+		c.mu.Unlock()
+	}()
+	for _, typ := range types {
+		if err := c.warmType(ctx, typ); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cache) warmType(ctx context.Context, typ string) error {
+	c.mu.Lock()
+	position := c.seen
+	c.mu.Unlock()
+	lists := map[cacheKey][]*held{}
+	q := Query{Type: typ, Limit: maxLimit}
+	for {
+		page, next, err := c.s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		for _, d := range page {
+			h := &held{doc: d}
+			c.fill(documentKey(d.AccountID, typ, d.ID), []*held{h}, position)
+			for _, k := range d.Keys {
+				c.fill(uniqueKey(k), []*held{h}, position)
+			}
+			all := listKey(d.AccountID, typ, Index{})
+			lists[all] = append(lists[all], h)
+			for _, x := range d.Index {
+				list := listKey(d.AccountID, typ, x)
+				lists[list] = append(lists[list], h)
+			}
+		}
+		full := c.bytes > c.opts.MaxBytes/2
+		c.mu.Unlock()
+		if full {
+			c.s.opts.Log.Info("the cache is warm with a part only", "type", typ)
+			return nil
+		}
+		if next == nil {
+			break
+		}
+		q.After = next
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, docs := range lists {
+		if len(docs) <= cacheListMax {
+			c.fill(key, docs, position)
+		}
+	}
+	return nil
+}
+
+// fill sets an entry unless something has changed since Warm began. c.mu is held.
+func (c *Cache) fill(key cacheKey, docs []*held, position int64) {
+	if _, changed := c.touched[key]; changed || c.flights[key] != nil {
+		return
+	}
+	if old := c.entries[key]; old != nil && (old.position >= position && !old.dirty.Load()) {
+		return
+	}
+	c.set(key, &entry{docs: docs, position: position})
+}

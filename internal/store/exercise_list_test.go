@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bugle"
+)
+
+func exerciseIndex(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	owner := func(v string) Query { return Query{AccountID: "acme", Type: "user", Index: &Index{"owner_id", v}} }
+	want := func(q Query, want ...string) {
+		t.Helper()
+		docs, next, err := s.List(t.Context(), q)
+		if err != nil || next != nil || cmp.Diff(append([]string{}, want...), ids(docs)) != "" {
+			t.Errorf("list of %+v: %v, %v, want %v", *q.Index, ids(docs), err, want)
+		}
+		if n, err := s.Count(t.Context(), q); err != nil || n != len(want) {
+			t.Errorf("count of %+v: %d, %v", *q.Index, n, err)
+		}
+	}
+	var docs []Document
+	for i, name := range []string{"Cay", "Ann", "Bea"} {
+		d := user(fmt.Sprint("u", i), name)
+		d.Index = []Index{{"owner_id", "x"}, {"directory", "d1"}}
+		docs = append(docs, put(t, s, d, ""))
+	}
+	foreign := docs[0]
+	foreign.AccountID, foreign.ID = "other", "u9"
+	put(t, s, foreign, "")
+	device := docs[0]
+	device.Type, device.ID = "device", "d9"
+	put(t, s, device, "")
+	want(owner("x"), "u1", "u2", "u0")
+	want(owner("y"))
+	want(Query{Type: "user", Index: &Index{"owner_id", "x"}}, "u1", "u2", "u0", "u9")
+	docs[1].Index = []Index{{"owner_id", "y"}}
+	docs[1] = put(t, s, docs[1], docs[1].Rev)
+	want(owner("x"), "u2", "u0")
+	want(owner("y"), "u1")
+	docs[0].SortKey = []byte("Abe") // moves to the front of its lists
+	docs[0] = put(t, s, docs[0], docs[0].Rev)
+	want(owner("x"), "u0", "u2")
+	want(Query{AccountID: "acme", Type: "user", Index: &Index{"directory", "d1"}}, "u0", "u2")
+	docs[0].SortKey, docs[0].Index = []byte("Zed"), []Index{{"owner_id", "y"}} // both at once
+	docs[0] = put(t, s, docs[0], docs[0].Rev)
+	want(owner("x"), "u2")
+	want(owner("y"), "u1", "u0")
+	remove(t, s, docs[0], false)
+	remove(t, s, docs[1], true)
+	want(owner("y"))
+}
+
+// pages reads a whole list and returns the ids in order.
+func pages(t *testing.T, s *Store, q Query) []string {
+	t.Helper()
+	var out []string
+	for {
+		docs, next, err := s.List(context.Background(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(docs) > q.limit() || next != nil && len(docs) < q.limit() {
+			t.Fatalf("a page of %d, limit %d, next %q", len(docs), q.Limit, next)
+		}
+		if strings.ContainsFunc(string(next), func(r rune) bool { return r <= ' ' || strings.ContainsRune(`+/=&?#%"`, r) || r > '~' }) {
+			t.Fatalf("cursor %q does not fit in a URL", next)
+		}
+		out = append(out, ids(docs)...)
+		if next == nil {
+			return out
+		}
+		q.After = next
+	}
+}
+
+func exercisePages(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	type place struct{ key, id string }
+	var places []place
+	if err := s.Write(t.Context(), func(tx *Tx) error {
+		places = nil
+		for i := range 137 {
+			// Few sort keys, one of them a prefix of another, one empty: the id has to decide.
+			key := []string{"", "a", "a\x00", "ab", "\xff"}[i%5]
+			d := Document{AccountID: []string{"acme", "other"}[i%2], Type: "user", ID: fmt.Sprintf("u%03d", 500-i),
+				Body: json.RawMessage(`{}`), SortKey: []byte(key), Index: []Index{{"all", "1"}}}
+			if err := tx.Put(&d, ""); err != nil {
+				return err
+			}
+			places = append(places, place{key, d.ID})
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	var want []string
+	for _, p := range places {
+		want = append(want, p.id)
+	}
+	backward := slices.Clone(want)
+	slices.Reverse(backward)
+	for _, limit := range []int{1, 7, 50, 136, 137, 138, 1000, 5000} {
+		for _, index := range []*Index{nil, {"all", "1"}} {
+			if diff := cmp.Diff(want, pages(t, s, Query{Type: "user", Index: index, Limit: limit})); diff != "" {
+				t.Errorf("ascending by %d, index %v:\n%s", limit, index, diff)
+			}
+			if diff := cmp.Diff(backward, pages(t, s, Query{Type: "user", Index: index, Limit: limit, Descending: true})); diff != "" {
+				t.Errorf("descending by %d, index %v:\n%s", limit, index, diff)
+			}
+			if n := len(pages(t, s, Query{AccountID: "acme", Type: "user", Index: index, Limit: limit})); n != 69 {
+				t.Errorf("%d documents of one account, want 69", n)
+			}
+		}
+	}
+}
+
+func exercisePagesMoving(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	var fixed []string
+	if err := s.Write(t.Context(), func(tx *Tx) error {
+		fixed = nil
+		for i := range 200 {
+			d := user(fmt.Sprintf("fixed%03d", i), fmt.Sprintf("name %03d", i))
+			d.Index = []Index{{"all", "1"}}
+			fixed = append(fixed, d.ID)
+			if err := tx.Put(&d, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		random := rand.New(rand.NewPCG(1, 2))
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			d := user(fmt.Sprintf("new%d", i), fmt.Sprintf("name %03d", random.IntN(200)))
+			d.Index = []Index{{"all", "1"}}
+			err := s.Write(context.Background(), func(tx *Tx) error {
+				if i >= 20 && i%2 == 0 {
+					if _, err := tx.Delete("acme", "user", fmt.Sprintf("new%d", i-20), "", true); err != nil {
+						return err
+					}
+				}
+				return tx.Put(&d, "")
+			})
+			if err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for round := range 12 {
+		q := Query{AccountID: "acme", Type: "user", Limit: 9, Descending: round%2 == 1}
+		if round%4 > 1 {
+			q.Index = &Index{"all", "1"}
+		}
+		seen := map[string]bool{}
+		var got []string
+		for _, id := range pages(t, s, q) {
+			if seen[id] {
+				t.Errorf("%s is repeated", id)
+			}
+			seen[id] = true
+			if strings.HasPrefix(id, "fixed") {
+				got = append(got, id)
+			}
+		}
+		if q.Descending {
+			slices.Reverse(got)
+		}
+		if diff := cmp.Diff(fixed, got); diff != "" {
+			t.Errorf("what was there all the time (-want +got):\n%s", diff)
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func exerciseCursor(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	put(t, s, user("u1", "Ann"), "")
+	for _, cursor := range []string{"", "x", "g20AAAA", "AQ", "Af8", "AgFhYg", "../../", "AQD_", strings.Repeat("A", 5000)} {
+		_, _, err := s.List(t.Context(), Query{AccountID: "acme", Type: "user", After: []byte(cursor)})
+		wantKind(t, err, bugle.KindInvalid)
+		_, _, err = s.Calls(t.Context(), CallQuery{AccountID: "acme", After: []byte(cursor)})
+		wantKind(t, err, bugle.KindInvalid)
+	}
+}
