@@ -54,6 +54,8 @@ type Cache struct {
 	flights map[cacheKey]*flight
 	bytes   int64
 	seen    int64                 // the log was followed up to here
+	own     map[int64]int         // positions of commits of this process that follow has not passed yet
+	foreign int64                 // the last change of another process
 	warm    map[string]bool       // types whose new documents are kept without having been asked for
 	touched map[cacheKey]struct{} // what changed while Warm reads; nil otherwise
 	closed  bool
@@ -115,9 +117,9 @@ func NewCache(s *Store, opts CacheOptions) *Cache {
 		opts.Poll = time.Second
 	}
 	c := &Cache{s: s, opts: opts, entries: map[cacheKey]*entry{}, flights: map[cacheKey]*flight{}, seen: -1,
-		warm: map[string]bool{}}
+		own: map[int64]int{}, warm: map[string]bool{}}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	unhook := s.hook(c.apply)
+	unhook := s.hook(c)
 	c.look()
 	c.wg.Go(func() {
 		defer unhook()

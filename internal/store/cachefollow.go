@@ -11,6 +11,35 @@ import (
 
 // How a cache keeps current: from the commits of this process before they are acknowledged, and from the log.
 
+// expect notes the positions of a commit of this process, so that follow leaves them to apply.
+func (c *Cache) expect(first, last int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := first; p <= last; p++ {
+		c.own[p]++
+	}
+}
+
+// forget takes expect back: the commit failed, or nobody knows.
+func (c *Cache) forget(first, last int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := first; p <= last; p++ {
+		c.disown(p)
+	}
+}
+
+// disown reports whether the change at position p is one of this process, and forgets it. c.mu is held.
+func (c *Cache) disown(p int64) bool {
+	n := c.own[p]
+	if n <= 1 {
+		delete(c.own, p)
+	} else {
+		c.own[p] = n - 1
+	}
+	return n > 0
+}
+
 // apply takes what this process has just committed. The documents are at hand, so entries are renewed, not only
 // invalidated: when the database fails in the next moment, the cache knows the change.
 func (c *Cache) apply(commits []commit) {
@@ -45,7 +74,7 @@ func (c *Cache) apply(commits []commit) {
 func (c *Cache) renew(key cacheKey, fresh *entry, keep bool) {
 	c.overtake(key)
 	old := c.entries[key]
-	if fresh.position <= c.seen { // the log was read past this commit already, and another one may have followed
+	if fresh.position < c.foreign { // another process may have changed it since
 		if old != nil && old.position < fresh.position {
 			old.dirty.Store(true)
 		}
@@ -138,6 +167,10 @@ func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
 	defer c.mu.Unlock()
 	for i := range touches {
 		t := &touches[i]
+		if c.seen = t.position; c.disown(t.position) {
+			continue
+		}
+		c.foreign = t.position
 		c.soil(documentKey(t.account, t.typ, t.id), t.position)
 		c.soil(listKey(t.account, t.typ, Index{}), t.position)
 		for _, k := range t.keys {
@@ -146,7 +179,6 @@ func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
 		for _, x := range t.index {
 			c.soil(listKey(t.account, t.typ, x), t.position)
 		}
-		c.seen = t.position
 	}
 	return len(touches) == maxLimit, nil
 }
@@ -165,7 +197,8 @@ func (c *Cache) restart(ctx context.Context) error {
 	for _, e := range c.entries {
 		e.dirty.Store(true)
 	}
-	c.seen = position
+	c.seen, c.foreign = position, position
+	clear(c.own)
 	return nil
 }
 

@@ -1,9 +1,16 @@
 package store
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The test binary runs itself as the writer that is killed, or watched by strace.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("BUGLE_STORE_WRITER"); dir != "" {
+		os.Exit(writerMain(dir))
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +33,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	nudges map[chan struct{}]struct{}
-	hooks  map[*func([]commit)]struct{} // run after a commit, before Write returns
+	hooks  map[committing]struct{}
 
 	closed   atomic.Bool
 	ctx      context.Context // ends with the store; its goroutines' own
@@ -49,6 +51,14 @@ type commit struct {
 	now    *Document
 }
 
+// committing is told of the commits of this process: of their positions in the log just before, and of what became of
+// them before Write returns. Every expect is followed by one apply or one forget.
+type committing interface {
+	expect(first, last int64)
+	apply(commits []commit)
+	forget(first, last int64)
+}
+
 func newStore(e engine, opts Options) *Store {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -62,7 +72,7 @@ func newStore(e engine, opts Options) *Store {
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(any) {}
 	}
-	s := &Store{engine: e, opts: opts, nudges: map[chan struct{}]struct{}{}, hooks: map[*func([]commit)]struct{}{}}
+	s := &Store{engine: e, opts: opts, nudges: map[chan struct{}]struct{}{}, hooks: map[committing]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.read, s.write = newPool(e.readers(), e.rebind), newPool(e.writer(), e.rebind)
 	s.bindings = newGroupWriter(s, "bindings", s.writeBindings)
@@ -108,37 +118,33 @@ func (s *Store) Subscribe() (nudge <-chan struct{}, stop func()) {
 	}
 }
 
-// hook makes f run after every commit, before Write returns to its caller.
-func (s *Store) hook(f func([]commit)) (stop func()) {
-	key := &f
+// hook makes h hear of commits until stop is called.
+func (s *Store) hook(h committing) (stop func()) {
 	s.mu.Lock()
-	s.hooks[key] = struct{}{}
+	s.hooks[h] = struct{}{}
 	s.mu.Unlock()
 	return func() {
 		s.mu.Lock()
-		delete(s.hooks, key)
+		delete(s.hooks, h)
 		s.mu.Unlock()
 	}
 }
 
-func (s *Store) committed(commits []commit) {
+func (s *Store) hooked() []committing {
 	s.mu.Lock()
-	hooks := make([]*func([]commit), 0, len(s.hooks))
-	for h := range s.hooks {
-		hooks = append(hooks, h)
-	}
-	s.mu.Unlock()
-	for _, h := range hooks {
-		(*h)(commits)
-	}
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.hooks))
+}
+
+func (s *Store) nudge() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for ch := range s.nudges {
 		select {
 		case ch <- struct{}{}:
 		default:
 		}
 	}
-	s.mu.Unlock()
 }
 
 // now is the time as the database keeps it.

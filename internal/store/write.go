@@ -64,16 +64,33 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 		return failed(err)
 	}
 	ended = true
+	if len(tx.changes) == 0 {
+		return failed(s.commit(t))
+	}
+	return failed(s.commitChanges(t, tx.changes))
+}
+
+// commitChanges commits and tells the hooks.
+func (s *Store) commitChanges(t *transaction, changes []pending) error {
+	first, last := changes[0].change.Position, changes[len(changes)-1].change.Position
+	commits := make([]commit, len(changes))
+	for i := range changes {
+		commits[i] = changes[i].commit
+	}
+	hooks := s.hooked()
+	for _, h := range hooks {
+		h.expect(first, last)
+	}
 	if err := s.commit(t); err != nil {
-		return failed(err)
-	}
-	if len(tx.changes) > 0 {
-		commits := make([]commit, len(tx.changes))
-		for i := range tx.changes {
-			commits[i] = tx.changes[i].commit
+		for _, h := range hooks {
+			h.forget(first, last)
 		}
-		s.committed(commits)
+		return err
 	}
+	for _, h := range hooks {
+		h.apply(commits)
+	}
+	s.nudge()
 	return nil
 }
 
