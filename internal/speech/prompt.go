@@ -24,3 +24,14 @@ const (
 	PromptUnauthorizedCall = "cf-unauthorized_call"
 	PromptCannotComplete   = "fault-can_not_be_completed_as_dialed"
 )
+
+// Parts of composed prompts.
+const (
+	promptMinimum = "dir.minimum"      // Please enter at least
+	promptLetters = "dir.letters"      // letters.
+	promptLetter  = "dir.letter"       // letter.
+	promptFound   = "dir.found.pre"    // I found
+	promptMatches = "dir.found.post"   // matches.
+	promptNarrow  = "dir.found.narrow" // matches. Keep typing, or press pound to hear them.
+	promptMore    = "dir.found.more"   // more than
+)
