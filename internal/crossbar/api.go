@@ -1,0 +1,118 @@
+package crossbar
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"bugle"
+	"bugle/internal/store"
+)
+
+// Options say what an API stands on. Store and Sealer are required.
+type Options struct {
+	Store  *store.Store
+	Sealer Sealer
+	Blobs  Blobs // nil: uploads are refused with 503
+	// ReadAudio decodes an upload to 8 kHz mono, as media.ReadWAV does: what it does not read is refused with 415.
+	// nil: uploads are refused with 503.
+	ReadAudio     func(r io.Reader, limit int64) ([]int16, error)
+	Flows         FlowChecker   // nil: any module is accepted, numbers are kept as they are
+	Channels      Channels      // nil: there are no calls
+	Registrations Registrations // nil: no phone is registered
+	Now           func() time.Time
+	Log           *slog.Logger
+	// PublicURL is where clients reach the API ("https://pbx.example.com"); it begins absolute links such as Location.
+	// Empty means relative links.
+	PublicURL string
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Version        string      // shown in the envelope of authenticated requests
+	Node           string      // shown in the envelope; "" for a random one
+	OnPanic        func(v any) // called once for each request that panicked
+}
+
+// API serves /v2 and /healthz. It is safe for concurrent use.
+type API struct {
+	opts      Options
+	resources map[string]*resource
+	schemas   *schemas
+	hasher    *hasher
+	failures  *failures
+	collators collators
+}
+
+// New prepares an API. It fails when a schema does not compile, the modules' schemas included.
+func New(opts Options) (*API, error) {
+	if opts.Store == nil || opts.Sealer == nil {
+		return nil, &bugle.Error{Op: "crossbar.New", Message: "Options.Store and Options.Sealer are required"}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.OnPanic == nil {
+		opts.OnPanic = func(any) {}
+	}
+	if opts.Node == "" {
+		opts.Node = bugle.NewID()
+	}
+	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), failures: newFailures(opts.Now)}
+	if opts.Flows == nil {
+		a.opts.Flows = anyFlow{}
+	}
+	var err error
+	if a.schemas, err = newSchemas(a.opts.Flows.ModuleSchemas()); err != nil {
+		return nil, err
+	}
+	for _, r := range resources() {
+		if err := r.finish(a); err != nil {
+			return nil, err
+		}
+		a.resources[r.noun] = r
+	}
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	req := a.newRequest(w, r)
+	w.Header().Set("X-Request-Id", req.id)
+	w.Header().Set("Expires", "Fri, 01 Jan 2021 00:00:00 GMT")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	answer, err := a.guarded(req)
+	if err != nil {
+		answer = req.refuse(err)
+	}
+	a.respond(w, req, answer)
+	a.opts.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", req.id),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", answer.status),
+		slog.Duration("took", a.opts.Now().Sub(req.started)))
+}
+
+// guarded answers the request and turns a panic into a 500 of this request alone.
+func (a *API) guarded(req *request) (answer *reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			a.opts.OnPanic(v)
+			a.opts.Log.Error("request panicked", "request", req.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			answer, err = nil, &fault{status: http.StatusInternalServerError, message: "unspecified_fault",
+				data: map[string]any{"message": "internal error"}}
+		}
+	}()
+	return a.serve(req)
+}

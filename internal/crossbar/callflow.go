@@ -1,0 +1,243 @@
+package crossbar
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"bugle"
+	"bugle/internal/store"
+)
+
+func callflows() *resource {
+	return &resource{noun: "callflows", typ: TypeCallflow, schema: "callflows",
+		within:   map[string]string{"users": IndexOwner},
+		computed: []string{"metadata"},
+		summary:  summariseCallflow, complete: completeCallflow, check: checkCallflow, keys: callflowKeys,
+		index: func(e *edit) []store.Index {
+			var out []store.Index
+			if owner := stringAt(e.doc, "owner_id"); owner != "" && len(owner) <= 128 {
+				out = append(out, store.Index{Name: IndexOwner, Value: owner})
+			}
+			if patterns, _ := e.doc["patterns"].([]any); len(patterns) > 0 {
+				out = append(out, store.Index{Name: IndexPatterned, Value: "1"})
+			}
+			return out
+		},
+		taken: func(key store.Key, holder *store.Document) (string, map[string]any) {
+			body, _ := bugle.ParseFields(holder.Body)
+			where := " exists in callflow " + holder.ID + " " + body.String("name")
+			if key.Space == KeyPattern {
+				return "patterns", map[string]any{"message": "Pattern " + key.Value + where, "cause": key.Value}
+			}
+			return "numbers", map[string]any{"message": "Number " + key.Value + where, "cause": key.Value}
+		},
+		compose: composeCallflow,
+	}
+}
+
+func summariseCallflow(doc map[string]any) map[string]any {
+	row := picking("name", "type", "numbers", "patterns", "owner_id", "group_id")(doc)
+	row["featurecode"] = false
+	if code, ok := doc["featurecode"].(map[string]any); ok {
+		row["featurecode"] = code
+	}
+	for _, key := range [...]string{"numbers", "patterns"} {
+		if _, ok := row[key]; !ok {
+			row[key] = []any{}
+		}
+	}
+	modules := map[string]bool{}
+	walkFlow(doc["flow"], func(node map[string]any, _ []string) {
+		if m := stringAt(node, "module"); m != "" && !boolAt(node, "data.skip_module", false) {
+			modules[m] = true
+		}
+	})
+	row["modules"] = slices.Sorted(maps.Keys(modules))
+	return row
+}
+
+// walkFlow visits each node of a tree with its path.
+func walkFlow(flow any, visit func(node map[string]any, path []string)) {
+	var walk func(v any, path []string)
+	walk = func(v any, path []string) {
+		node, ok := v.(map[string]any)
+		if !ok {
+			return
+		}
+		visit(node, path)
+		children, _ := node["children"].(map[string]any)
+		for key, child := range children {
+			walk(child, append(slices.Clip(path), "children", key))
+		}
+	}
+	walk(flow, nil)
+}
+
+// completeCallflow writes numbers in the form in which calls look for them.
+func completeCallflow(e *edit) error {
+	numbers, _ := e.doc["numbers"].([]any)
+	if len(numbers) == 0 {
+		return nil
+	}
+	normal := make([]any, len(numbers))
+	for i, n := range numbers {
+		normal[i] = n
+		if text, ok := n.(string); ok && len(text) <= 256 {
+			normal[i] = e.req.api.opts.Flows.NormaliseNumber(e.owner.view, text)
+		}
+	}
+	e.doc["numbers"] = normal
+	return nil
+}
+
+func checkCallflow(e *edit) error {
+	numbers, _ := e.doc["numbers"].([]any)
+	patterns, _ := e.doc["patterns"].([]any)
+	if _, typed := e.errs["numbers"]["type"]; !typed && len(numbers) == 0 && len(patterns) == 0 {
+		e.errs.add("numbers", "required", map[string]any{"message": "Callflows must be assigned at least one number or pattern"})
+	}
+	for _, p := range patterns {
+		text, ok := p.(string)
+		if !ok || text == "" {
+			continue
+		}
+		if len(text) > store.MaxValue {
+			e.errs.add("patterns", "maxLength", map[string]any{"message": "String must not be more than 1024 bytes", "target": store.MaxValue})
+			continue
+		}
+		warning, err := e.req.api.opts.Flows.CheckPattern(text)
+		if err != nil {
+			e.errs.add("patterns", "pattern", map[string]any{"message": errorText(err), "value": text})
+		} else if warning != "" {
+			e.req.log().Warn("callflow pattern", "callflow", e.id, "warning", warning)
+		}
+	}
+	for _, list := range [...][]any{numbers, patterns} {
+		for _, v := range list {
+			if text, ok := v.(string); ok && strings.ContainsRune(text, 0) {
+				e.errs.add("numbers", "invalid", map[string]any{"message": "Numbers and patterns must not hold NUL"})
+			}
+		}
+	}
+	flow, ok := e.doc["flow"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	for path := range e.errs {
+		if path == "flow" || strings.HasPrefix(path, "flow.") {
+			return nil // its shape is wrong, there is no tree to judge
+		}
+	}
+	e.checkFlow(flow)
+	return nil
+}
+
+func errorText(err error) string {
+	if e, ok := err.(*bugle.Error); ok && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
+}
+
+func (e *edit) checkFlow(flow map[string]any) {
+	if stringAt(flow, "module") == "" && empty(flow["children"]) && empty(flow["data"]) {
+		return // {}: a flow that does nothing
+	}
+	walkFlow(flow, func(node map[string]any, path []string) {
+		if _, ok := node["module"]; !ok {
+			e.errs.add(fieldPath(append(append([]string{"flow"}, path...), "module")...), "required",
+				map[string]any{"message": "Field is required but missing", "value": shown(node)})
+		}
+	})
+	for _, p := range e.req.api.opts.Flows.CheckFlow(appendTree(nil, flow)) {
+		path := "flow"
+		if p.Path != "" {
+			path += "." + p.Path
+		}
+		detail := map[string]any{"message": p.Message}
+		if p.Target != nil {
+			detail["target"] = p.Target
+		}
+		if p.Value != nil {
+			detail["value"] = shown(p.Value)
+		}
+		e.errs.add(path, p.Code, detail)
+	}
+}
+
+func callflowKeys(e *edit) []store.Key {
+	var keys []store.Key
+	for field, space := range map[string]string{"numbers": KeyNumber, "patterns": KeyPattern} {
+		list, _ := e.doc[field].([]any)
+		for _, v := range list {
+			if text, ok := v.(string); ok && text != "" {
+				keys = append(keys, store.Key{Space: space, Scope: e.owner.id, Value: text})
+			}
+		}
+	}
+	return keys
+}
+
+// maxMetadata bounds the look-ups of one GET.
+const maxMetadata = 500
+
+// composeCallflow adds metadata: the names of what the flow's ids stand for.
+func composeCallflow(req *request, d *store.Document, doc map[string]any) error {
+	ids := map[string]bool{}
+	walkFlow(doc["flow"], func(node map[string]any, path []string) {
+		collectIDs(node["data"], "", ids)
+		if n := len(path); n > 0 && bugle.ValidID(path[n-1]) {
+			ids[path[n-1]] = true
+		}
+	})
+	metadata := map[string]any{}
+	for i, id := range slices.Sorted(maps.Keys(ids)) {
+		if i == maxMetadata {
+			break
+		}
+		for _, typ := range ownedTypes {
+			target, err := req.api.opts.Store.Get(req.ctx, d.AccountID, typ, id)
+			if isMissing(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			metadata[id] = describeTarget(&target)
+			break
+		}
+	}
+	doc["metadata"] = metadata
+	return nil
+}
+
+func describeTarget(d *store.Document) map[string]any {
+	body, _ := bugle.ParseFields(d.Body)
+	out := map[string]any{"name": body.String("name"), "pvt_type": d.Type}
+	if d.Type == TypeUser {
+		out["name"] = strings.TrimSpace(body.String("first_name") + " " + body.String("last_name"))
+	}
+	if numbers := body.Strings("numbers"); len(numbers) > 0 {
+		out["numbers"] = numbers
+	}
+	return out
+}
+
+// collectIDs finds the ids in a node's data: strings under id, or under a key that contains _id.
+func collectIDs(v any, key string, ids map[string]bool) {
+	switch v := v.(type) {
+	case string:
+		if (key == "id" || strings.Contains(key, "_id")) && bugle.ValidID(v) {
+			ids[v] = true
+		}
+	case map[string]any:
+		for k, member := range v {
+			collectIDs(member, k, ids)
+		}
+	case []any:
+		for _, member := range v {
+			collectIDs(member, key, ids)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package crossbar
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"bugle/internal/store"
+)
+
+// filter decides whether a document is listed.
+type filter func(d *store.Document) bool
+
+const maxFilters = 50
+
+// filters reads the query string, and nothing else; nil when it has none. Every one must pass, a repeated one too.
+func (req *request) filters() (filter, error) {
+	type test func(d *store.Document, doc map[string]any) bool
+	var tests []test
+	for name, values := range req.query {
+		for _, value := range values {
+			var t test
+			switch {
+			case strings.HasPrefix(name, "filter_not_"):
+				equal := equals(name[len("filter_not_"):], value)
+				t = func(_ *store.Document, doc map[string]any) bool { return !equal(doc) }
+			case strings.HasPrefix(name, "filter_"):
+				equal := equals(name[len("filter_"):], value)
+				t = func(_ *store.Document, doc map[string]any) bool { return equal(doc) }
+			case name == "has_key", name == "key_missing":
+				t = func(_ *store.Document, doc map[string]any) bool {
+					_, has := lookUp(doc, value)
+					return has == (name == "has_key")
+				}
+			case name == "has_value", name == "value_missing":
+				t = func(_ *store.Document, doc map[string]any) bool {
+					v, has := lookUp(doc, value)
+					return (has && !empty(v)) == (name == "has_value")
+				}
+			case name == "created_from", name == "created_to", name == "modified_from", name == "modified_to":
+				bound, err := strconv.ParseInt(value, 10, 64)
+				if err != nil {
+					return nil, oneError(name, "invalid", "A time is a number of Gregorian seconds", value)
+				}
+				t = func(d *store.Document, _ map[string]any) bool {
+					at := gregorian(d.Created)
+					if strings.HasPrefix(name, "modified") {
+						at = gregorian(d.Modified)
+					}
+					if strings.HasSuffix(name, "_from") {
+						return at >= bound
+					}
+					return at <= bound
+				}
+			default:
+				continue
+			}
+			if tests = append(tests, t); len(tests) > maxFilters {
+				return nil, faultyRequest("at most " + strconv.Itoa(maxFilters) + " filters")
+			}
+		}
+	}
+	if len(tests) == 0 {
+		return nil, nil
+	}
+	secrets := req.route.resource.secrets
+	return func(d *store.Document) bool {
+		doc, err := parseObject(d.Body)
+		if err != nil {
+			return false
+		}
+		for _, path := range secrets {
+			removeAt(doc, path)
+		}
+		doc["id"] = d.ID
+		for _, t := range tests {
+			if !t(d, doc) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+// equals compares the value at a dotted path, as text, with value or with one of the members of a JSON array.
+func equals(path, value string) func(doc map[string]any) bool {
+	wanted := []string{value}
+	if strings.HasPrefix(value, "[") {
+		if list, err := parseTree([]byte(value)); err == nil {
+			if list, ok := list.([]any); ok {
+				wanted = wanted[:0]
+				for _, v := range list {
+					wanted = append(wanted, plain(v))
+				}
+			}
+		}
+	}
+	return func(doc map[string]any) bool {
+		v, _ := lookUp(doc, path)
+		text := plain(v)
+		for _, w := range wanted {
+			if w == text {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func plain(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return string(v)
+	}
+	return string(appendTree(nil, v))
+}
+
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}

@@ -1,0 +1,46 @@
+package crossbar
+
+// Document types as they stand in the store. An account's document is kept in the account itself: its AccountID is its
+// ID.
+const (
+	TypeAccount   = "account"
+	TypeUser      = "user"
+	TypeDevice    = "device"
+	TypeCallflow  = "callflow"
+	TypeDirectory = "directory"
+	TypeMenu      = "menu"
+	TypeMedia     = "media"
+)
+
+// Spaces of unique keys. The scope is the account id unless said otherwise.
+const (
+	KeyRealm    = "account.realm"   // scope "": the SIP realm, lower case
+	KeyName     = "account.name"    // scope "": the name's letters and digits, lower case
+	KeyAPIKey   = "account.api_key" // scope "": SHA-256 of the API key, hexadecimal
+	KeyMaster   = "account.master"  // scope "", value "master": the master account
+	KeyUsername = "user.username"   // lower case
+	// KeyCredentialMD5 and KeyCredentialSHA hold the argon2id hash of what user_auth presents.
+	KeyCredentialMD5 = "user.credential.md5"
+	KeyCredentialSHA = "user.credential.sha"
+	KeySIPUsername   = "device.sip.username" // as written
+	KeySIPAddress    = "device.sip.ip"       // scope "": netip.Addr.String() of a device with sip.method "ip"
+	KeyMAC           = "device.mac_address"  // scope "": 12 hexadecimal digits, lower case
+	KeyNumber        = "callflow.number"     // normalised
+	KeyPattern       = "callflow.pattern"    // as written
+	KeyPrompt        = "media.prompt"        // language "/" prompt id, both lower case
+)
+
+// Indexes of documents.
+const (
+	IndexParent    = "parent"    // account: the account right above
+	IndexAncestor  = "ancestor"  // account: every account above
+	IndexOwner     = "owner_id"  // device, callflow: the user
+	IndexDirectory = "directory" // user, device: each directory that it is listed in
+	IndexPatterned = "patterned" // callflow: "1" when it has patterns
+)
+
+// MasterValue is the only value of KeyMaster.
+const MasterValue = "master"
+
+// PrivateBlob is the key of a media document's private part that names its audio in Blobs.
+const PrivateBlob = "blob"

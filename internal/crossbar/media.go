@@ -1,0 +1,189 @@
+package crossbar
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"bugle"
+	"bugle/internal/store"
+)
+
+// wavTypes are the names under which WAV is uploaded; application/octet-stream is looked into.
+var wavTypes = []string{"audio/x-wav", "audio/wav", "audio/wave", "audio/vnd.wave"}
+
+const sampleRate = 8000 // of what Options.ReadAudio returns
+
+const uploadAllowed = "upload WAV with PCM of 8 or 16 bits, A-law or µ-law, 8 to 48 kHz, mono or stereo, of at most 11 MB"
+
+func mediaFiles() *resource {
+	r := &resource{noun: "media", typ: TypeMedia, schema: "media", order: byName,
+		summary: func(doc map[string]any) map[string]any {
+			row := picking("name", "language", "media_source")(doc)
+			row["is_prompt"] = stringAt(doc, "prompt_id") != ""
+			return row
+		},
+		complete: completeMedia,
+		keys: func(e *edit) []store.Key {
+			prompt := strings.ToLower(stringAt(e.doc, "prompt_id"))
+			if prompt == "" {
+				return nil
+			}
+			return []store.Key{{Space: KeyPrompt, Scope: e.owner.id, Value: stringAt(e.doc, "language") + "/" + prompt}}
+		},
+		taken: func(key store.Key, holder *store.Document) (string, map[string]any) {
+			return "prompt_id", map[string]any{"message": "The prompt is replaced by media " + holder.ID + " in this language already",
+				"cause": key.Value}
+		},
+		check: func(e *edit) error {
+			if prompt := stringAt(e.doc, "prompt_id"); len(prompt) > 128 || strings.ContainsRune(prompt+stringAt(e.doc, "language"), 0) {
+				e.errs.add("prompt_id", "maxLength", map[string]any{"message": "String must not be more than 128 characters", "target": 128})
+			}
+			if language := stringAt(e.doc, "language"); len(language) > 64 {
+				e.errs.add("language", "maxLength", map[string]any{"message": "String must not be more than 64 characters", "target": 64})
+			}
+			return nil
+		},
+	}
+	r.endpoints = []endpoint{{path: "{id}/raw", ops: map[string]operation{
+		http.MethodGet:  {run: (*request).downloadMedia, produces: append([]string{"application/octet-stream"}, wavTypes...)},
+		http.MethodPost: {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
+		http.MethodPut:  {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
+	}}}
+	return r
+}
+
+// completeMedia keeps what an upload said about the audio: a client that edits the document cannot know better.
+func completeMedia(e *edit) error {
+	if language, ok := e.doc["language"].(string); ok {
+		e.doc["language"] = strings.ToLower(language)
+	}
+	if e.before == nil || stringAt(e.private, PrivateBlob) == "" {
+		delete(e.doc, "content_length")
+		return nil
+	}
+	for _, key := range [...]string{"content_length", "content_type"} {
+		if v, ok := e.before[key]; ok {
+			e.doc[key] = v
+		}
+	}
+	return nil
+}
+
+// uploadMedia answers POST /media/{id}/raw.
+func (req *request) uploadMedia(res *resource) (*reply, error) {
+	id := req.route.arg()
+	if _, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeMedia, id); err != nil {
+		return nil, req.missing(err, id)
+	}
+	audio, err := req.uploaded()
+	if err != nil {
+		return nil, err
+	}
+	if req.api.opts.Blobs == nil || req.api.opts.ReadAudio == nil {
+		return nil, unavailable(nil)
+	}
+	pcm, err := req.api.opts.ReadAudio(bytes.NewReader(audio), maxUpload)
+	switch {
+	case bugle.KindOf(err) == bugle.KindTooLarge && err != nil:
+		return nil, tooLarge(maxUpload)
+	case err != nil:
+		return nil, unsupported(errorText(err) + "; " + uploadAllowed)
+	case len(pcm) == 0:
+		return nil, unsupported("the file holds no audio; " + uploadAllowed)
+	}
+	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(audio), maxUpload)
+	if err != nil {
+		return nil, err
+	}
+	var d store.Document
+	err = req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
+		if d, err = tx.Get(req.account.id, TypeMedia, id); err != nil {
+			return req.missing(err, id)
+		}
+		if err := req.precondition(d.Rev); err != nil {
+			return err
+		}
+		doc, err := parseObject(d.Body)
+		if err != nil {
+			return err
+		}
+		private := map[string]any{}
+		if len(d.Private) > 0 {
+			if private, err = parseObject(d.Private); err != nil {
+				return err
+			}
+		}
+		private[PrivateBlob], private["milliseconds"] = blob.SHA256, int64(len(pcm))*1000/sampleRate
+		doc["content_type"], doc["content_length"] = "audio/x-wav", len(audio)
+		d.Body, d.Private = appendTree(nil, doc), appendTree(nil, private)
+		return tx.Put(&d, d.Rev)
+	})
+	if err != nil {
+		return nil, err
+	}
+	doc, err := req.readable(res, &d)
+	if err != nil {
+		return nil, err
+	}
+	return req.documentReply(res, &d, doc)
+}
+
+// uploaded is the audio of the body: the bytes themselves, or a data: URI.
+func (req *request) uploaded() ([]byte, error) {
+	audio, contentType := req.body, req.contentType
+	if contentType == "application/base64" {
+		head, encoded, ok := strings.Cut(string(audio), ",")
+		if !ok || !strings.HasPrefix(head, "data:") {
+			head, encoded = "", string(audio)
+		}
+		var err error
+		if audio, err = base64.StdEncoding.DecodeString(strings.TrimSpace(encoded)); err != nil {
+			errs := fieldErrors{}
+			errs.add("file", "encoding", map[string]any{"message": "The file is not valid base64"})
+			return nil, &fault{status: http.StatusRequestEntityTooLarge, message: "validation error", data: errs.tree()}
+		}
+		contentType = strings.TrimSuffix(strings.TrimPrefix(head, "data:"), ";base64")
+	}
+	switch {
+	case len(audio) == 0:
+		return nil, oneError("file", "required", "The body must be the audio itself; "+uploadAllowed, nil)
+	case contentType == "" || contentType == "application/octet-stream" || contentType == "application/base64":
+	case !isWAV(contentType):
+		return nil, unsupported(clip(contentType, 100) + " is not offered; " + uploadAllowed)
+	}
+	return audio, nil
+}
+
+func isWAV(contentType string) bool {
+	for _, t := range wavTypes {
+		if strings.EqualFold(t, contentType) {
+			return true
+		}
+	}
+	return false
+}
+
+// downloadMedia answers GET /media/{id}/raw.
+func (req *request) downloadMedia() (*reply, error) {
+	id := req.route.arg()
+	d, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeMedia, id)
+	if err != nil {
+		return nil, req.missing(err, id)
+	}
+	private, _ := parseObject(d.Private)
+	name := stringAt(private, PrivateBlob)
+	if name == "" {
+		return nil, badIdentifier(id)
+	}
+	if req.api.opts.Blobs == nil {
+		return nil, unavailable(nil)
+	}
+	content, err := req.api.opts.Blobs.Open(req.ctx, req.account.id, name)
+	if err != nil {
+		return nil, req.missing(err, id)
+	}
+	return &reply{status: http.StatusOK, revision: name, file: &file{contentType: "audio/x-wav", name: id + ".wav",
+		content: content}}, nil
+}

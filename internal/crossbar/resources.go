@@ -1,0 +1,62 @@
+package crossbar
+
+import (
+	"net/http"
+)
+
+// resources is the table: one row for each noun. Routes, validation and lists follow from it.
+func resources() []*resource {
+	rows := []*resource{
+		accounts(),
+		users(),
+		devices(),
+		callflows(),
+		directories(),
+		menus(),
+		mediaFiles(),
+		registrations(),
+		channels(),
+		schemaResource(),
+	}
+	return append(rows, authResources()...)
+}
+
+func menus() *resource {
+	return &resource{noun: "menus", typ: TypeMenu, schema: "menus", summary: picking("name"), order: byName,
+		secrets: []string{"record_pin"}}
+}
+
+// schemaResource shows the schemas, and validates against them without storing. It needs no token.
+func schemaResource() *resource {
+	return &resource{noun: "schemas", leading: true, greedy: true, endpoints: []endpoint{
+		{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: func(req *request) (*reply, error) {
+			ids := req.api.schemas.ids()
+			return req.listReply(appendTree(nil, ids), &page{whole: true}), nil
+		}}}},
+		{path: "{id}", ops: map[string]operation{http.MethodGet: {open: true, run: func(req *request) (*reply, error) {
+			tree := req.api.schemas.tree[req.route.arg()]
+			if tree == nil {
+				return nil, badIdentifier(req.route.arg())
+			}
+			shown := cloneTree(tree).(map[string]any)
+			shown["id"] = req.route.arg()
+			return &reply{status: http.StatusOK, data: appendTree(nil, shown)}, nil
+		}}}},
+		{path: "{id}/validation", ops: map[string]operation{http.MethodPut: {open: true, run: validateOnly}}},
+	}}
+}
+
+func validateOnly(req *request) (*reply, error) {
+	if req.api.schemas.tree[req.route.arg()] == nil {
+		return nil, badIdentifier(req.route.arg())
+	}
+	doc, err := req.object()
+	if err != nil {
+		return nil, err
+	}
+	dropPrivate(doc)
+	if err := req.api.schemas.apply(req.route.arg(), doc).err(); err != nil {
+		return nil, err
+	}
+	return &reply{status: http.StatusOK, data: appendTree(nil, doc)}, nil
+}

@@ -1,0 +1,198 @@
+package crossbar
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// reply is what a request is answered with.
+type reply struct {
+	status   int
+	data     []byte // JSON; nil for {}
+	message  string // of an error
+	revision string
+	location string // path of a created resource
+	token    string // a new token
+	list     *page  // of a list
+	file     *file  // instead of the envelope
+	retry    time.Duration
+	allow    []string
+}
+
+// page is what the envelope tells of a list.
+type page struct {
+	size            int
+	startKey, after string
+	whole           bool // paginate=false: the envelope has none of it
+}
+
+// file is a body that is not an envelope.
+type file struct {
+	contentType, name string
+	content           io.ReadSeekCloser
+}
+
+func (req *request) refuse(err error) *reply {
+	f := faultOf(err)
+	if f.status >= 500 {
+		req.api.opts.Log.LogAttrs(req.ctx, slog.LevelError, "request failed", slog.String("request", req.id),
+			slog.String("method", req.http.Method), slog.String("path", req.http.URL.Path), slog.Int("status", f.status),
+			slog.String("error", f.Error()))
+	}
+	data := f.data
+	if data == nil {
+		data = map[string]any{}
+	}
+	return &reply{status: f.status, message: f.message, data: appendTree(nil, data), retry: f.retry, allow: f.allow}
+}
+
+// respond writes the answer. A failure to write is the client's to notice.
+func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
+	h := w.Header()
+	req.cors(h)
+	if len(r.allow) > 0 {
+		h.Set("Allow", strings.Join(r.allow, ", "))
+	}
+	if r.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((r.retry+time.Second-1)/time.Second)))
+	}
+	if r.location != "" {
+		h.Set("Location", a.opts.PublicURL+r.location)
+	}
+	if r.revision != "" {
+		h.Set("ETag", `"`+r.revision+`"`)
+	}
+	switch {
+	case r.file != nil:
+		defer r.file.content.Close()
+		h.Set("Content-Type", r.file.contentType)
+		if r.file.name != "" {
+			h.Set("Content-Disposition", `attachment; filename="`+safeName(r.file.name)+`"`)
+		}
+		http.ServeContent(w, req.http, "", time.Time{}, r.file.content)
+		return
+	case req.http.Method == http.MethodOptions, r.status == http.StatusNotModified:
+		w.WriteHeader(r.status)
+		return
+	}
+	body := req.envelopeOf(r)
+	contentType := "application/json"
+	if pretty, _ := req.outerParam("pretty_print"); pretty == "true" || req.http.Header.Get("X-Pretty-Print") == "true" {
+		var b bytes.Buffer
+		if json.Indent(&b, body, "", "  ") == nil {
+			b.WriteByte('\n')
+			body = b.Bytes()
+		}
+	}
+	if fn, ok := req.outerParam("jsonp"); ok && validCallback(fn) {
+		contentType = "application/javascript"
+		body = append(append([]byte(fn+"("), body...), ");"...)
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(r.status)
+	_, _ = w.Write(body)
+}
+
+// envelopeOf writes the envelope, its keys in order.
+func (req *request) envelopeOf(r *reply) []byte {
+	data := r.data
+	if data == nil {
+		data = []byte("{}")
+	}
+	b := make([]byte, 0, len(data)+512)
+	b = append(b, '{')
+	member := func(key, value string) {
+		b = append(b, '"')
+		b = append(b, key...)
+		b = append(b, `":`...)
+		b = appendString(b, value)
+		b = append(b, ',')
+	}
+	if r.token != "" {
+		member("auth_token", r.token)
+	} else if req.identity != nil {
+		member("auth_token", req.token)
+	}
+	b = append(b, `"data":`...)
+	b = append(b, data...)
+	b = append(b, ',')
+	if r.status >= 400 {
+		member("error", strconv.Itoa(r.status))
+		member("message", r.message)
+	}
+	if p := r.list; p != nil && !p.whole {
+		if p.after != "" {
+			member("next_start_key", p.after)
+		}
+		if p.startKey != "" {
+			member("start_key", p.startKey)
+		}
+		b = append(b, `"page_size":`...)
+		b = strconv.AppendInt(b, int64(p.size), 10)
+		b = append(b, ',')
+	}
+	member("node", req.api.opts.Node)
+	member("request_id", req.id)
+	if r.revision != "" {
+		member("revision", r.revision)
+	}
+	if r.status >= 400 {
+		member("status", "error")
+	} else {
+		member("status", "success")
+	}
+	member("timestamp", req.started.UTC().Format("2006-01-02T15:04:05Z"))
+	if (req.identity != nil || r.token != "") && req.api.opts.Version != "" {
+		member("version", req.api.opts.Version)
+	}
+	b[len(b)-1] = '}'
+	return b
+}
+
+const corsRequestHeaders = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, " +
+	"if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match, if-none-match, " +
+	"authorization, x-request-id, x-pretty-print"
+
+// cors allows every origin: a client proves who it is by a token, never by a cookie.
+func (req *request) cors(h http.Header) {
+	in := req.http.Header
+	if in.Get("Origin") == "" && in.Get("Access-Control-Request-Method") == "" &&
+		in.Get("Access-Control-Request-Headers") == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", strings.Join(req.route.methods(), ", "))
+	h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
+	h.Set("Access-Control-Expose-Headers",
+		"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after")
+	h.Set("Access-Control-Max-Age", "86400")
+}
+
+// validCallback takes a dotted JavaScript name and nothing else.
+func validCallback(fn string) bool {
+	for i := range len(fn) {
+		c := fn[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '$' ||
+			i > 0 && (c >= '0' && c <= '9' || c == '.') {
+			continue
+		}
+		return false
+	}
+	return fn != "" && len(fn) <= 128
+}
+
+func safeName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == '"' || r == '\\' || r == '/' || r > 0x7e {
+			return '_'
+		}
+		return r
+	}, name)
+}

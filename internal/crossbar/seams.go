@@ -1,0 +1,98 @@
+package crossbar
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"time"
+
+	"bugle"
+	"bugle/internal/store"
+)
+
+// Sealer keeps recoverable secrets (sip.password, API keys, token secrets) unreadable in the database.
+type Sealer interface {
+	// Seal returns plain in a sealed, printable form.
+	Seal(plain string) (string, error)
+	// Open returns what was sealed.
+	Open(sealed string) (string, error)
+}
+
+// Blobs keeps audio outside the database, addressed by its content, as *store.Blobs does.
+type Blobs interface {
+	// Put stores what r gives for the account. It returns after the data is on disk.
+	Put(ctx context.Context, accountID string, r io.Reader, limit int64) (store.Blob, error)
+	// Open returns the blob for reading; KindNotFound when there is none.
+	Open(ctx context.Context, accountID, sum string) (*os.File, error)
+}
+
+// FlowChecker judges callflow trees by the modules that this server runs.
+type FlowChecker interface {
+	// CheckFlow returns what is wrong with a flow ({} is a valid, empty flow). Paths are dotted and begin at the flow
+	// itself: "children.1.data.id". The shape of nodes has been checked before.
+	CheckFlow(flow json.RawMessage) []FlowProblem
+	// CheckPattern says why a pattern cannot be used; nil when it can. A warning is for the log.
+	CheckPattern(pattern string) (warning string, err error)
+	// NormaliseNumber gives the form under which a number is stored and looked up in the account.
+	NormaliseNumber(account bugle.Account, number string) string
+	// ModuleSchemas returns the JSON schema of each module's data by schema id: "callflows.directory".
+	ModuleSchemas() map[string]json.RawMessage
+}
+
+// FlowProblem is one thing that is wrong with a flow.
+type FlowProblem struct {
+	Path    string // dotted path inside the flow, "" for its root
+	Code    string // error code as in KAZOO's field errors: "enum", "required", "type"
+	Message string // what was wrong and what is allowed
+	Target  any    // the bound or the allowed values, nil for none
+	Value   any    // the offending value, nil for none
+}
+
+// Channels are the calls that are up.
+type Channels interface {
+	// Channels returns the legs of an account's calls, oldest first.
+	Channels(accountID string) []Channel
+	// HangupChannel ends one leg of an account's call; KindNotFound when it is gone.
+	HangupChannel(accountID, id string) error
+}
+
+// Channel is one leg of a call as the API shows it.
+type Channel struct {
+	ID              string // Call-ID of the leg
+	Answered        bool
+	AuthorizingID   string // device
+	AuthorizingType string // "device"
+	Destination     string
+	Direction       string // "inbound": from the device to bugle
+	OtherLeg        string
+	OwnerID         string // user
+	PresenceID      string
+	Username        string // of the device
+	Started         time.Time
+}
+
+// Registrations are the phones that are registered now.
+type Registrations interface {
+	// Registrations returns an account's current registrations, in a stable order.
+	Registrations(accountID string) []Registration
+	// FlushRegistrations forgets the account's registrations of one SIP username, of all for "", and returns how many.
+	FlushRegistrations(ctx context.Context, accountID, username string) (int, error)
+}
+
+// Registration is one registered contact as the API shows it.
+type Registration struct {
+	DeviceID    string
+	OwnerID     string // user
+	Username    string
+	Realm       string
+	Contact     string // URI the phone registered
+	Source      string // address and port its REGISTER came from
+	ProxyPath   string // first Path URI, "" for none
+	Transport   string
+	CallID      string
+	UserAgent   string
+	Registered  time.Time
+	ExpiresAt   time.Time
+	SuppressLog bool // suppress_unregister_notifications of the device
+}

@@ -1,0 +1,453 @@
+package crossbar
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A JSON value inside this package is a tree of map[string]any, []any, string, json.Number, bool and nil. Numbers keep
+// the digits that the client wrote.
+
+const (
+	maxDepth    = 1000 // nesting of a body; a callflow node takes two levels
+	maxNumber   = 1000 // characters of a number
+	maxExponent = 400  // a number beyond it is no number of a phone system, and costs gigabytes to compare
+)
+
+var (
+	errNotJSON   = errors.New("All JSON must be valid")
+	errDuplicate = errors.New("An object must not hold a key twice")
+	errTooDeep   = fmt.Errorf("JSON must not be nested deeper than %d levels", maxDepth)
+	errNumber    = fmt.Errorf("Numbers must have at most %d digits and an exponent of at most %d", maxNumber, maxExponent)
+	errUTF8      = errors.New("JSON must be valid UTF-8")
+)
+
+// parseTree reads one JSON value. Unlike encoding/json it refuses what could be read in two ways: a key twice in one
+// object, and invalid UTF-8.
+func parseTree(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, errUTF8
+	}
+	p := treeParser{text: text}
+	p.space()
+	v, err := p.value(0)
+	if err != nil {
+		return nil, err
+	}
+	p.space()
+	if p.at != len(text) {
+		return nil, errNotJSON
+	}
+	return v, nil
+}
+
+// parseObject is parseTree for a document that the store returned.
+func parseObject(text []byte) (map[string]any, error) {
+	v, err := parseTree(text)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := v.(map[string]any)
+	if !ok {
+		return nil, errNotJSON
+	}
+	return o, nil
+}
+
+type treeParser struct {
+	text []byte
+	at   int
+}
+
+func (p *treeParser) space() {
+	for p.at < len(p.text) {
+		switch p.text[p.at] {
+		case ' ', '\t', '\n', '\r':
+			p.at++
+		default:
+			return
+		}
+	}
+}
+
+func (p *treeParser) peek() byte {
+	if p.at < len(p.text) {
+		return p.text[p.at]
+	}
+	return 0
+}
+
+func (p *treeParser) value(depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	switch c := p.peek(); {
+	case c == '{':
+		return p.object(depth)
+	case c == '[':
+		return p.array(depth)
+	case c == '"':
+		return p.str()
+	case c == '-' || c >= '0' && c <= '9':
+		return p.number()
+	}
+	for word, v := range map[string]any{"true": true, "false": false, "null": nil} {
+		if bytes.HasPrefix(p.text[p.at:], []byte(word)) {
+			p.at += len(word)
+			return v, nil
+		}
+	}
+	return nil, errNotJSON
+}
+
+func (p *treeParser) object(depth int) (any, error) {
+	o := map[string]any{}
+	p.at++
+	p.space()
+	if p.peek() == '}' {
+		p.at++
+		return o, nil
+	}
+	for {
+		p.space()
+		if p.peek() != '"' {
+			return nil, errNotJSON
+		}
+		key, err := p.str()
+		if err != nil {
+			return nil, err
+		}
+		p.space()
+		if p.peek() != ':' {
+			return nil, errNotJSON
+		}
+		p.at++
+		p.space()
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := o[key]; twice {
+			return nil, errDuplicate
+		}
+		o[key] = v
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.at++
+		case '}':
+			p.at++
+			return o, nil
+		default:
+			return nil, errNotJSON
+		}
+	}
+}
+
+func (p *treeParser) array(depth int) (any, error) {
+	a := []any{}
+	p.at++
+	p.space()
+	if p.peek() == ']' {
+		p.at++
+		return a, nil
+	}
+	for {
+		p.space()
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		a = append(a, v)
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.at++
+		case ']':
+			p.at++
+			return a, nil
+		default:
+			return nil, errNotJSON
+		}
+	}
+}
+
+func (p *treeParser) str() (string, error) {
+	start := p.at
+	p.at++
+	escaped := false
+	for p.at < len(p.text) {
+		switch c := p.text[p.at]; {
+		case c == '"':
+			p.at++
+			if !escaped {
+				return string(p.text[start+1 : p.at-1]), nil
+			}
+			var s string
+			if json.Unmarshal(p.text[start:p.at], &s) != nil {
+				return "", errNotJSON
+			}
+			return s, nil
+		case c == '\\':
+			escaped = true
+			p.at += 2
+		case c < ' ':
+			return "", errNotJSON
+		default:
+			p.at++
+		}
+	}
+	return "", errNotJSON
+}
+
+// RFC 8259 §6
+func (p *treeParser) number() (any, error) {
+	start := p.at
+	digits := func() bool {
+		from := p.at
+		for c := p.peek(); c >= '0' && c <= '9'; c = p.peek() {
+			p.at++
+		}
+		return p.at > from
+	}
+	if p.peek() == '-' {
+		p.at++
+	}
+	if p.peek() == '0' {
+		p.at++
+	} else if !digits() {
+		return nil, errNotJSON
+	}
+	if p.peek() == '.' {
+		p.at++
+		if !digits() {
+			return nil, errNotJSON
+		}
+	}
+	if c := p.peek(); c == 'e' || c == 'E' {
+		p.at++
+		if c := p.peek(); c == '+' || c == '-' {
+			p.at++
+		}
+		from := p.at
+		if !digits() {
+			return nil, errNotJSON
+		}
+		if exponent, err := strconv.Atoi(string(p.text[from:p.at])); err != nil || exponent > maxExponent {
+			return nil, errNumber
+		}
+	}
+	if p.at-start > maxNumber {
+		return nil, errNumber
+	}
+	return json.Number(p.text[start:p.at]), nil
+}
+
+// appendTree writes a value, keys in order, and nothing escaped that JSON does not ask for.
+func appendTree(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case string:
+		return appendString(dst, v)
+	case json.Number:
+		return append(dst, v...)
+	case json.RawMessage:
+		return append(dst, v...)
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case []string:
+		dst = append(dst, '[')
+		for i, s := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, s)
+		}
+		return append(dst, ']')
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendTree(dst, e)
+		}
+		return append(dst, ']')
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		dst = append(dst, '{')
+		for i, k := range keys {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, k)
+			dst = append(dst, ':')
+			dst = appendTree(dst, v[k])
+		}
+		return append(dst, '}')
+	}
+	text, err := json.Marshal(v) // a value that bugle itself made, such as a float of an error's target
+	if err != nil {
+		return append(dst, "null"...)
+	}
+	return append(dst, text...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		from = i + 1
+	}
+	return append(append(dst, s[from:]...), '"')
+}
+
+// cloneTree copies a value so that neither side sees the other's edits.
+func cloneTree(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		o := make(map[string]any, len(v))
+		for k, e := range v {
+			o[k] = cloneTree(e)
+		}
+		return o
+	case []any:
+		a := make([]any, len(v))
+		for i, e := range v {
+			a[i] = cloneTree(e)
+		}
+		return a
+	}
+	return v
+}
+
+// mergeTree lays patch over doc as PATCH does: objects key by key, arrays and scalars whole, null removes the key.
+func mergeTree(doc, patch map[string]any) {
+	for k, v := range patch {
+		if v == nil {
+			delete(doc, k)
+			continue
+		}
+		over, ok := v.(map[string]any)
+		if !ok {
+			doc[k] = v
+			continue
+		}
+		under, ok := doc[k].(map[string]any)
+		if !ok {
+			under = map[string]any{}
+			doc[k] = under
+		}
+		mergeTree(under, over)
+	}
+}
+
+// lookUp finds the value at a dotted path; array members are found by their index.
+func lookUp(v any, path string) (any, bool) {
+	for path != "" {
+		var key string
+		key, path, _ = strings.Cut(path, ".")
+		switch at := v.(type) {
+		case map[string]any:
+			next, ok := at[key]
+			if !ok {
+				return nil, false
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(at) {
+				return nil, false
+			}
+			v = at[i]
+		default:
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+// stringAt is the string at a dotted path, "" when there is none.
+func stringAt(v any, path string) string {
+	found, _ := lookUp(v, path)
+	s, _ := found.(string)
+	return s
+}
+
+// boolAt is the boolean at a dotted path, otherwise when there is none.
+func boolAt(v any, path string, otherwise bool) bool {
+	found, _ := lookUp(v, path)
+	if b, ok := found.(bool); ok {
+		return b
+	}
+	return otherwise
+}
+
+// setAt writes a value at a dotted path, making the objects on the way.
+func setAt(o map[string]any, path string, v any) {
+	key, rest, nested := strings.Cut(path, ".")
+	if !nested {
+		o[key] = v
+		return
+	}
+	under, ok := o[key].(map[string]any)
+	if !ok {
+		under = map[string]any{}
+		o[key] = under
+	}
+	setAt(under, rest, v)
+}
+
+// removeAt removes the key at a dotted path.
+func removeAt(o map[string]any, path string) {
+	key, rest, nested := strings.Cut(path, ".")
+	if !nested {
+		delete(o, key)
+	} else if under, ok := o[key].(map[string]any); ok {
+		removeAt(under, rest)
+	}
+}
+
+// dropPrivate removes what a client may not set, at the top of a document: pvt_*, keys of the storage (_id, _rev, ...),
+// and the computed block _read_only.
+func dropPrivate(doc map[string]any) {
+	for k := range doc {
+		if strings.HasPrefix(k, "_") || strings.HasPrefix(k, "pvt_") {
+			delete(doc, k)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package crossbar
+
+import (
+	"strings"
+
+	"bugle/internal/store"
+)
+
+func users() *resource {
+	return &resource{noun: "users", typ: TypeUser, schema: "users",
+		summary: summariseUser,
+		order: func(e *edit) []byte {
+			return e.collated(stringAt(e.doc, "last_name") + " " + stringAt(e.doc, "first_name"))
+		},
+		prepare:  prepareUser,
+		complete: completeUser,
+		check:    checkUser,
+		keys:     userKeys,
+		index:    func(e *edit) []store.Index { return memberIndex(e.doc) },
+		secrets:  []string{"hotdesk.pin"},
+		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
+			return "username", map[string]any{"message": "Username is not unique for this account", "cause": key.Value}
+		},
+	}
+}
+
+func summariseUser(doc map[string]any) map[string]any {
+	row := picking("username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id", "timezone",
+		"call_recording", "service")(doc)
+	features := []any{}
+	for _, f := range [...]struct {
+		name string
+		on   bool
+	}{
+		{"call_forward", boolAt(doc, "call_forward.enabled", false)},
+		{"caller_id", !empty(treeAt(doc, "caller_id"))},
+		{"do_not_disturb", boolAt(doc, "do_not_disturb.enabled", false)},
+		{"hotdesk", boolAt(doc, "hotdesk.enabled", false)},
+		{"music_on_hold", stringAt(doc, "music_on_hold.media_id") != ""},
+		{"vm_to_email", boolAt(doc, "vm_to_email_enabled", false)},
+	} {
+		if f.on {
+			features = append(features, f.name)
+		}
+	}
+	row["features"] = features
+	return row
+}
+
+func treeAt(v any, path string) any {
+	found, _ := lookUp(v, path)
+	return found
+}
+
+// login is what a password of a request becomes.
+type login struct {
+	username string // with which it was hashed
+	md5, sha string
+}
+
+// prepareUser hashes a new password outside the transaction, which the hash would hold up.
+func prepareUser(req *request, id string, how mode, data map[string]any) (any, error) {
+	password := stringAt(data, "password")
+	if password == "" {
+		return nil, nil
+	}
+	if len(password) > 1024 {
+		return nil, oneError("password", "maxLength", "String must not be more than 1024 characters", nil)
+	}
+	username := strings.ToLower(stringAt(data, "username"))
+	if _, given := data["username"]; !given && how == merging {
+		d, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeUser, id)
+		if err != nil {
+			return nil, req.missing(err, id)
+		}
+		stored, err := parseObject(d.Body)
+		if err != nil {
+			return nil, err
+		}
+		username = stringAt(stored, "username")
+	}
+	md5Form, shaForm := credentialForms(username, password)
+	salt := []byte(stringAt(req.account.private, "salt"))
+	out := login{username: username}
+	var err error
+	if out.md5, err = req.api.hasher.hash(req.ctx, md5Form, salt); err != nil {
+		return nil, err
+	}
+	out.sha, err = req.api.hasher.hash(req.ctx, shaForm, salt)
+	return out, err
+}
+
+func completeUser(e *edit) error {
+	if username, ok := e.doc["username"].(string); ok {
+		e.doc["username"] = strings.ToLower(username)
+	}
+	username := stringAt(e.doc, "username")
+	if v, given := e.doc["password"]; given {
+		if _, ok := v.(string); !ok {
+			e.errs.add("password", "type", map[string]any{"message": "Value did not match type(s): string", "target": "string"})
+		}
+		delete(e.doc, "password") // never stored, never returned
+	}
+	if stringAt(e.private, "token_secret") == "" {
+		secret, err := e.req.api.newTokenSecret()
+		if err != nil {
+			return err
+		}
+		e.private["token_secret"] = secret
+	}
+	made, hashed := e.prepared.(login)
+	switch {
+	case hashed && username == "":
+		e.errs.add("username", "required", map[string]any{"message": "The username must be set when setting a password"})
+	case hashed && made.username != username:
+		return errAgain
+	case hashed:
+		e.private["credentials"] = map[string]any{"md5": made.md5, "sha": made.sha}
+		secret, err := e.req.api.newTokenSecret()
+		if err != nil {
+			return err
+		}
+		e.private["token_secret"] = secret
+	case username == "":
+		delete(e.private, "credentials")
+	case e.before == nil || stringAt(e.before, "username") != username:
+		e.errs.add("password", "required", map[string]any{"message": "The password must be provided when updating the username"})
+	}
+	return nil
+}
+
+// checkUser: a person needs a name, but not two of them as KAZOO wants.
+func checkUser(e *edit) error {
+	if strings.TrimSpace(stringAt(e.doc, "first_name")+stringAt(e.doc, "last_name")) == "" {
+		for _, key := range [...]string{"first_name", "last_name"} {
+			e.errs.add(key, "required", map[string]any{"message": "Field is required but missing: a user needs first_name or last_name"})
+		}
+	}
+	checkMembership(e)
+	return nil
+}
+
+// checkMembership judges directories: {directory id: callflow id}. Ids that do not exist are accepted, since clients
+// save in any order.
+func checkMembership(e *edit) {
+	listed, ok := e.doc["directories"].(map[string]any)
+	if !ok {
+		return
+	}
+	for id, callflow := range listed {
+		if text, ok := callflow.(string); !ok || text == "" || len(text) > 128 || id == "" || len(id) > 128 {
+			e.errs.add(fieldPath("directories", id), "type", map[string]any{
+				"message": "Value must be the id of the callflow that calls for this entry take", "target": "string", "value": shown(callflow)})
+		}
+	}
+	if len(listed) > 1000 {
+		e.errs.add("directories", "maxProperties", map[string]any{"message": "The object must have at most 1000 keys", "target": 1000})
+	}
+}
+
+func userKeys(e *edit) []store.Key {
+	username := stringAt(e.doc, "username")
+	if username == "" {
+		return nil
+	}
+	keys := []store.Key{{Space: KeyUsername, Scope: e.owner.id, Value: username}}
+	if h := stringAt(e.private, "credentials.md5"); h != "" {
+		keys = append(keys, store.Key{Space: KeyCredentialMD5, Scope: e.owner.id, Value: h})
+	}
+	if h := stringAt(e.private, "credentials.sha"); h != "" {
+		keys = append(keys, store.Key{Space: KeyCredentialSHA, Scope: e.owner.id, Value: h})
+	}
+	return keys
+}
+
+// memberIndex lists the directories that a user or device is in.
+func memberIndex(doc map[string]any) []store.Index {
+	listed, _ := doc["directories"].(map[string]any)
+	var out []store.Index
+	for id := range listed {
+		out = append(out, store.Index{Name: IndexDirectory, Value: id})
+	}
+	return out
+}
