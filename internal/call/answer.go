@@ -121,3 +121,6 @@ func (o *looking) begin(c *Call) {
 	o.look()
 	c.complete(nil)
 }
+
+// Now is the time on the call's clock.
+func (c *Call) Now() time.Time { return c.clock.Now() }

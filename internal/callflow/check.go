@@ -73,7 +73,9 @@ func (c *Checker) CheckFlow(flow json.RawMessage) []Problem {
 
 // CheckPattern says why a pattern cannot be used, as a *bugle.Error of KindInvalid; nil when it can. A pattern that can
 // be used but takes plain numbers as well gets a warning.
-func (c *Checker) CheckPattern(pattern string) (warning string, err error) { return checkPattern(pattern) }
+func (c *Checker) CheckPattern(pattern string) (warning string, err error) {
+	return checkPattern(pattern)
+}
 
 // ModuleSchemas returns the schema of each module's data by schema id: "callflows.directory".
 func (c *Checker) ModuleSchemas() map[string]json.RawMessage {

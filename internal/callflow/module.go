@@ -80,3 +80,9 @@ func (s *Session) Lookup(ctx context.Context, number string) (Route, error) {
 func (s *Session) Callflow(ctx context.Context, id string) (bugle.Callflow, error) {
 	return s.engine.documents.Callflow(ctx, s.Account.ID, id)
 }
+
+// Matches reports whether a regular expression of a document matches text; one that does not compile matches nothing.
+func (s *Session) Matches(expression, text string) bool {
+	re := s.engine.router.patterns.compile(expression)
+	return re != nil && re.MatchString(text)
+}

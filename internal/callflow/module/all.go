@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"embed"
 
 	"bugle/internal/callflow"
 	"bugle/internal/directory"
@@ -42,7 +43,40 @@ type Speech interface {
 	PersonName(ctx context.Context, account, language, recorded, text string) []*media.Clip
 }
 
+//go:embed schemas/*.json
+var schemas embed.FS
+
+// modules are the modules with what they work with.
+type modules struct{ Services }
+
 // All is the table of modules.
 func All(services Services) map[string]callflow.Module {
-	return map[string]callflow.Module{}
+	m := &modules{services}
+	return map[string]callflow.Module{
+		"answer":          {Schema: schema("answer"), Run: m.answer},
+		"callflow":        {Schema: schema("callflow"), Run: m.callflow},
+		"device":          {Schema: schema("device"), Run: m.device},
+		"directory":       {Schema: schema("directory"), Run: m.directory},
+		"hangup":          {Schema: schema("hangup"), Run: m.hangup},
+		"language":        {Schema: schema("language"), Run: m.language},
+		"menu":            {Schema: schema("menu"), Run: m.menu},
+		"noop":            {Schema: schema("noop"), Run: m.noop},
+		"play":            {Schema: schema("play"), Run: m.play},
+		"response":        {Schema: schema("response"), Run: m.response},
+		"ring_group":      {Schema: schema("ring_group"), Run: m.ringGroup},
+		"set_cid":         {Schema: schema("set_cid"), Run: m.setCID},
+		"sleep":           {Schema: schema("sleep"), Run: m.sleep},
+		"tts":             {Schema: schema("tts"), Run: m.tts},
+		"user":            {Schema: schema("user"), Run: m.user},
+		"wait_for_hangup": {Schema: schema("wait_for_hangup"), Run: m.waitForHangup},
+	}
+}
+
+// schema returns the JSON schema of a module's data.
+func schema(module string) []byte {
+	doc, err := schemas.ReadFile("schemas/" + module + ".json")
+	if err != nil {
+		panic("module " + module + " has no schema: " + err.Error()) // a defect of the build, found by every test
+	}
+	return doc
 }
