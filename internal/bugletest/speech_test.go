@@ -1,6 +1,7 @@
 package bugletest
 
 import (
+	"context"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -9,27 +10,8 @@ import (
 	"testing"
 
 	"bugle/internal/media"
+	"bugle/internal/speech"
 )
-
-// phrases are what the test catalogue says: long and short, some with the same first words.
-var phrases = map[string]string{
-	"enter-name":  "Using your keypad, enter the first few letters of the person's first or last name.",
-	"enter-first": "Using your keypad, enter the first few letters of the person's first name.",
-	"enter-last":  "Using your keypad, enter the first few letters of the person's last name.",
-	"no-results":  "No one in the directory matches your entry.",
-	"found":       "I found one match. To connect to",
-	"confirm":     "press one. To start over, press three.",
-	"number":      "To call",
-	"menu":        "press one. For the next name, press two. To start over, press three.",
-	"no-more":     "There are no more matching names.",
-	"invalid":     "That key is not valid here.",
-	"welcome":     "Welcome to the company directory.",
-	"goodbye":     "Goodbye.",
-	"found-pre":   "I found",
-	"found-post":  "matches. Keep typing, or press pound to hear them.",
-	"one":         "one", "two": "two", "three": "three", "four": "four", "five": "five", "six": "six",
-	"seven": "seven", "eight": "eight", "nine": "nine", "zero": "zero", "letters": "letters.", "letter": "letter.",
-}
 
 // outsiders are said by the same voice and are in no catalogue; some begin like phrases.
 var outsiders = []string{
@@ -75,29 +57,17 @@ func trimmed(pcm []int16) []int16 {
 	return pcm[:min(end+400, len(pcm))]
 }
 
-var catalogue = struct {
-	once       sync.Once
-	clips      map[string]*media.Clip
-	recogniser *Recogniser
-}{}
-
-// testCatalogue renders phrases once.
-func testCatalogue(t testing.TB) (map[string]*media.Clip, *Recogniser) {
-	t.Helper()
-	catalogue.once.Do(func() {
-		clips := make(map[string]*media.Clip)
-		var all []*media.Clip
-		for name, text := range phrases {
-			clips[name] = media.NewClip(name, synthesise(t, text))
-			all = append(all, clips[name])
-		}
-		catalogue.clips, catalogue.recogniser = clips, NewRecogniser(all)
-	})
-	if catalogue.recogniser == nil {
-		t.Skip("the test catalogue could not be rendered")
+// testCatalogue is the built-in prompts and a recogniser of them, made once.
+var testCatalogue = sync.OnceValues(func() (map[string]*media.Clip, *Recogniser) {
+	prompts := speech.NewCatalogue(speech.Options{})
+	clips := make(map[string]*media.Clip)
+	var all []*media.Clip
+	for _, id := range speech.BuiltinPrompts() {
+		clips[id] = prompts.Prompt(context.Background(), "", "en-us", id)
+		all = append(all, clips[id])
 	}
-	return catalogue.clips, catalogue.recogniser
-}
+	return clips, NewRecogniser(all)
+})
 
 // through sends pcm through G.711: "" for the µ-law that clips are decoded from, "a" for A-law, "ua" for both.
 func through(law string, pcm []int16) []int16 {
