@@ -103,7 +103,7 @@ func completeAccount(e *edit) error {
 			tree = append(tree, id)
 		}
 		e.private["tree"] = append(tree, parent.id)
-		if err := e.req.api.newAccountSecrets(e.private, randomHex(32)); err != nil {
+		if err := e.req.api.newAccountSecrets(e.id, e.private, randomHex(32)); err != nil {
 			return err
 		}
 	}
@@ -119,18 +119,18 @@ func completeAccount(e *edit) error {
 }
 
 // newAccountSecrets fills the private part of a new account.
-func (a *API) newAccountSecrets(private map[string]any, apiKey string) error {
+func (a *API) newAccountSecrets(id string, private map[string]any, apiKey string) error {
 	private["salt"] = randomHex(16)
-	secret, err := a.newTokenSecret()
+	secret, err := a.newTokenSecret(id)
 	if err != nil {
 		return err
 	}
 	private["token_secret"] = secret
-	return a.setAPIKey(private, apiKey)
+	return a.setAPIKey(id, private, apiKey)
 }
 
-func (a *API) setAPIKey(private map[string]any, apiKey string) error {
-	sealed, err := a.opts.Sealer.Seal(apiKey)
+func (a *API) setAPIKey(id string, private map[string]any, apiKey string) error {
+	sealed, err := a.opts.Sealer.Seal(apiKey, id, "api_key")
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (req *request) readAPIKey() (*reply, error) {
 	if !req.mayReadSecrets() {
 		return nil, forbidden()
 	}
-	key, err := req.api.opts.Sealer.Open(stringAt(req.account.private, "api_key"))
+	key, err := req.api.opts.Sealer.Open(stringAt(req.account.private, "api_key"), req.account.id, "api_key")
 	if err != nil {
 		return nil, err
 	}
@@ -222,10 +222,10 @@ func (req *request) renewAPIKey() (*reply, error) {
 		if err != nil {
 			return err
 		}
-		if err := req.api.setAPIKey(private, key); err != nil {
+		if err := req.api.setAPIKey(d.ID, private, key); err != nil {
 			return err
 		}
-		if private["token_secret"], err = req.api.newTokenSecret(); err != nil {
+		if private["token_secret"], err = req.api.newTokenSecret(d.ID); err != nil {
 			return err
 		}
 		keys := make([]store.Key, 0, len(d.Keys))

@@ -168,7 +168,7 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 		return nil, nil, err
 	}
 	who := &identity{account: acc, userID: ownerID, admin: true}
-	private := acc.private
+	private, holder := acc.private, acc.id
 	if ownerID != "" {
 		d, err := a.opts.Store.Get(ctx, accountID, TypeUser, ownerID)
 		if err != nil {
@@ -181,6 +181,7 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 		if private, err = parseObject(d.Private); err != nil {
 			return nil, nil, err
 		}
+		holder = d.ID
 		who.admin = user.Privilege == "admin"
 		if !user.Enabled {
 			return nil, nil, staleToken()
@@ -189,7 +190,7 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	if !acc.view.Enabled {
 		return nil, nil, staleToken()
 	}
-	secret, err := a.opts.Sealer.Open(stringAt(private, "token_secret"))
+	secret, err := a.opts.Sealer.Open(stringAt(private, "token_secret"), holder, "token_secret")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -200,11 +201,11 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	return who, key, nil
 }
 
-// newTokenSecret returns a fresh sealed secret for signing tokens.
-func (a *API) newTokenSecret() (string, error) {
+// newTokenSecret returns a fresh sealed secret for signing tokens of a user or account.
+func (a *API) newTokenSecret(holder string) (string, error) {
 	var b [32]byte
 	rand.Read(b[:])
-	return a.opts.Sealer.Seal(base64.RawStdEncoding.EncodeToString(b[:]))
+	return a.opts.Sealer.Seal(base64.RawStdEncoding.EncodeToString(b[:]), holder, "token_secret")
 }
 
 // issue makes a token for a user, or an account for ownerID "", and the reply that carries it.

@@ -45,7 +45,7 @@ func (a *API) EnsureMaster(ctx context.Context, password, apiKey string) (Creden
 	c := Credentials{AccountID: bugle.NewID(), AccountName: "master", Realm: "master" + realmSuffix, Username: "admin",
 		Password: password, APIKey: apiKey}
 	acc := &account{id: c.AccountID, private: map[string]any{"master": true, "tree": []any{}}, master: true}
-	if err := a.newAccountSecrets(acc.private, apiKey); err != nil {
+	if err := a.newAccountSecrets(acc.id, acc.private, apiKey); err != nil {
 		return Credentials{}, false, err
 	}
 	req := &request{api: a, http: &http.Request{Header: http.Header{}, URL: &url.URL{}}, ctx: ctx, account: acc,

@@ -211,7 +211,7 @@ func (a *API) opened(res *resource, d *store.Document) (map[string]any, error) {
 	}
 	for _, path := range res.secrets {
 		if sealed := stringAt(doc, path); sealed != "" {
-			plain, err := a.opts.Sealer.Open(sealed)
+			plain, err := a.opts.Sealer.Open(sealed, d.ID, path)
 			if err != nil {
 				return nil, &bugle.Error{Op: "crossbar.opened", Message: "secret " + path + " of " + d.ID, Err: err}
 			}
@@ -243,7 +243,7 @@ func (e *edit) sealed() (map[string]any, error) {
 			setAt(doc, path, stringAt(old, path))
 			continue
 		}
-		sealed, err := e.req.api.opts.Sealer.Seal(plain)
+		sealed, err := e.req.api.opts.Sealer.Seal(plain, e.id, path)
 		if err != nil {
 			return nil, err
 		}

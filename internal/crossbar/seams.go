@@ -13,10 +13,11 @@ import (
 
 // Sealer keeps recoverable secrets (sip.password, API keys, token secrets) unreadable in the database.
 type Sealer interface {
-	// Seal returns plain in a sealed, printable form.
-	Seal(plain string) (string, error)
+	// Seal returns plain in a sealed, printable form that opens only with the same bound strings. Here these are the id
+	// of the document and the dotted path of the secret: ("…", "sip.password").
+	Seal(plain string, bound ...string) (string, error)
 	// Open returns what was sealed.
-	Open(sealed string) (string, error)
+	Open(sealed string, bound ...string) (string, error)
 }
 
 // Blobs keeps audio outside the database, addressed by its content, as *store.Blobs does.

@@ -102,7 +102,7 @@ func completeUser(e *edit) error {
 		delete(e.doc, "password") // never stored, never returned
 	}
 	if stringAt(e.private, "token_secret") == "" {
-		secret, err := e.req.api.newTokenSecret()
+		secret, err := e.req.api.newTokenSecret(e.id)
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func completeUser(e *edit) error {
 		return errAgain
 	case hashed:
 		e.private["credentials"] = map[string]any{"md5": made.md5, "sha": made.sha}
-		secret, err := e.req.api.newTokenSecret()
+		secret, err := e.req.api.newTokenSecret(e.id)
 		if err != nil {
 			return err
 		}
