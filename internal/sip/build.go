@@ -154,7 +154,7 @@ func (m *Message) endField() {
 	f := &m.fields[len(m.fields)-1]
 	f.valueEnd = uint32(len(m.buf))
 	for i := f.value; i < f.valueEnd; i++ { // a line end in a value would start a header field of its own
-		if c := m.buf[i]; c == '\r' || c == '\n' || c == 0 {
+		if c := m.buf[i]; c == '\r' || c == '\n' {
 			m.buf[i] = ' '
 		}
 	}

@@ -197,8 +197,8 @@ func (m *Message) addParsed(start, end int) *ParseError {
 	if len(line) > MaxHeaderLine {
 		return badRequest("Header Field Too Long")
 	}
-	if bytes.IndexByte(line, 0) >= 0 || bytes.IndexByte(line, '\r') >= 0 {
-		return badRequest("Control Character In Header")
+	if nul := bytes.IndexByte(line, 0); nul == 0 || nul > 0 && line[nul-1] != '\\' || bytes.IndexByte(line, '\r') >= 0 {
+		return badRequest("Control Character In Header") // RFC 3261 §25.1 allows NUL only as a quoted pair
 	}
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 {

@@ -1,0 +1,122 @@
+package sip
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// udpBuffer is what a SIP socket asks the kernel for: the default of 208 KiB loses calls at 1,500 a second.
+const udpBuffer = 4 << 20
+
+// udpSocket is one bound UDP port with its one reader.
+type udpSocket struct {
+	conn  *net.UDPConn
+	local netip.AddrPort
+}
+
+// ListenUDP opens a UDP socket; addr is "host:port" with a numeric host, port 0 for any free one. It returns the bound
+// address.
+func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, error) {
+	pc, err := new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	conn := pc.(*net.UDPConn)
+	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	u := &udpSocket{conn: conn, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
+	_ = conn.SetReadBuffer(udpBuffer)
+	_ = conn.SetWriteBuffer(udpBuffer)
+	if got := receiveBuffer(conn); got > 0 && got < udpBuffer {
+		s.options.Log.Warn("the kernel grants a small SIP receive buffer; raise net.core.rmem_max",
+			"address", u.local.String(), "bytes", got, "wanted", udpBuffer)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return netip.AddrPort{}, ErrClosed
+	}
+	s.udp = append(s.udp, u)
+	s.readers.Add(1)
+	go s.readUDP(u)
+	return u.local, nil
+}
+
+// readUDP reads datagrams until the socket is closed.
+func (s *Stack) readUDP(u *udpSocket) {
+	defer s.readers.Done()
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			select { // an error of one packet (no memory, ICMP): the socket goes on
+			case <-s.context.Done():
+				return
+			case <-time.After(time.Millisecond):
+			}
+			continue
+		}
+		if !looksLikeSIP(buf[:n]) {
+			continue
+		}
+		m := newMessage()
+		m.buf = append(m.buf, buf[:n]...)
+		s.receive(m, Source{Transport: UDP, Remote: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Local: u.local})
+	}
+}
+
+// looksLikeSIP lets keep-alives (CRLF, NUL, STUN) and noise go by without a message: every SIP message starts with a letter,
+// be it after line ends, and has more bytes than this.
+func looksLikeSIP(b []byte) bool {
+	for len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
+		b = b[1:]
+	}
+	return len(b) > 16 && len(b) <= MaxDatagram && tokenBytes[b[0]]
+}
+
+func (u *udpSocket) send(wire []byte, to netip.AddrPort) error {
+	_, err := u.conn.WriteToUDPAddrPort(wire, to)
+	return err
+}
+
+// udpFor picks the socket for a destination: the one with the wanted local port, else the first that can reach the
+// address.
+func (s *Stack) udpFor(to Destination) *udpSocket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first *udpSocket
+	for _, u := range s.udp {
+		if !reaches(u.local.Addr(), to.Addr.Addr()) {
+			continue
+		}
+		if !to.Local.IsValid() || u.local == to.Local {
+			return u
+		}
+		if first == nil || u.local.Port() == to.Local.Port() {
+			first = u
+		}
+	}
+	return first
+}
+
+// reaches says whether a socket bound to local can send to remote.
+func reaches(local, remote netip.Addr) bool {
+	remote = remote.Unmap()
+	if local.Is4() {
+		return remote.Is4()
+	}
+	return remote.Is6() || local.IsUnspecified()
+}
+
+func (s *Stack) udpBound(to Destination) netip.AddrPort {
+	if u := s.udpFor(to); u != nil {
+		return u.local
+	}
+	return netip.AddrPort{}
+}
