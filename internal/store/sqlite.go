@@ -62,14 +62,14 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 	return s, nil
 }
 
-func openSQLite(ctx context.Context, path string) (e *sqliteEngine, err error) {
+func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	e = &sqliteEngine{path: path}
+	e := &sqliteEngine{path: path}
 	defer func() {
 		if err != nil {
 			e.close()
