@@ -16,7 +16,7 @@ const (
 	level, peak = 0.1, 0.9
 
 	lead     = 1 * frame  // kept before the first speech
-	rest     = 3 * frame  // kept after the last, where the sentence goes on with another clip
+	rest     = 7 * frame  // kept after the last, where the sentence goes on; an s ends above what 8 kHz carries
 	fullStop = 18 * frame // kept after a sentence
 )
 
