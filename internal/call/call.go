@@ -252,6 +252,9 @@ func (c *Call) note(name, detail string) {
 	case len(c.trail) == maxTrail:
 		c.trail = append(c.trail, Step{At: c.clock.Now(), Name: "...", Detail: "the trail is full"})
 	}
+	if c.settings.OnStep != nil {
+		c.settings.OnStep(c.about.ID, Step{At: c.clock.Now(), Name: name, Detail: detail})
+	}
 	if log := c.settings.Log; log != nil && log.Enabled(c.ctx, slog.LevelInfo) {
 		log.LogAttrs(c.ctx, slog.LevelInfo, name, slog.String("call", c.about.ID), slog.String("detail", detail))
 	}

@@ -27,6 +27,8 @@ type Settings struct {
 	Ringback []*media.Clip
 	// OnEnd is told of every call when it is over, on the call's last goroutine: it must not block for long.
 	OnEnd func(Report)
+	// OnStep is told of each step of a call's trail as it happens, on the call's loop or flow: it must not block. nil: nobody.
+	OnStep func(callID string, step Step)
 	// OnPanic counts what a loop, a flow or a module panicked with. The call has ended or gone on by then.
 	OnPanic  func(any)
 	Activity Activity // nil: nobody asks

@@ -17,6 +17,7 @@ import (
 //	press KEY ...                   ... presses keys, 200 ms apart
 //	wait DURATION                   time passes
 //	hear CLIP ...                   the next clips that begin are these, in this order
+//	heard CLIP ...                  the same, without letting time pass
 //	silence DURATION                nothing begins for so long
 //	ringing | progress | answered   the caller's phone is told 180, 183 or 200
 //	rings PHONE                     a new call rings there
@@ -117,7 +118,8 @@ func (d *Dialogue) line(verb string, words []string) error {
 var callerLines = map[string]func(d *Dialogue, words []string) error{
 	"press":    (*Dialogue).press,
 	"wait":     (*Dialogue).wait,
-	"hear":     (*Dialogue).hear,
+	"hear":     func(d *Dialogue, words []string) error { return d.hear(words, true) },
+	"heard":    func(d *Dialogue, words []string) error { return d.hear(words, false) },
 	"silence":  (*Dialogue).silence,
 	"ringing":  func(d *Dialogue, _ []string) error { return d.told("180", func(s State) bool { return s.Rung }) },
 	"progress": func(d *Dialogue, _ []string) error { return d.told("183", func(s State) bool { return s.Progressed }) },
@@ -172,14 +174,15 @@ func duration(words []string) (time.Duration, error) {
 	return time.ParseDuration(words[0])
 }
 
-func (d *Dialogue) hear(clips []string) error {
+func (d *Dialogue) hear(clips []string, wait bool) error {
 	for _, clip := range clips {
 		var heard []string
-		d.World.until(func() bool {
+		more := func() bool {
 			s := d.Caller.State()
 			heard = s.Heard
-			return len(heard) > d.heard || s.Over
-		})
+			return len(heard) > d.heard || s.Over || !wait
+		}
+		d.World.until(more)
 		if len(heard) <= d.heard {
 			return fmt.Errorf("heard nothing more")
 		}
