@@ -73,6 +73,9 @@ func toneClip(hertz float64) *media.Clip {
 	return media.NewClip(fmt.Sprintf("tone %.0f Hz", hertz), pcm)
 }
 
+// silence is what a phone says that says nothing.
+var silence = sync.OnceValue(func() *media.Clip { return media.NewClip("silence", media.Silence(time.Second)) })
+
 var errOver = errors.New("the call is over")
 
 // whyOver tells how the call ended.

@@ -57,7 +57,8 @@ type Options struct {
 	Server netip.AddrPort
 	// Transport is "udp" (the default) or "tcp".
 	Transport string
-	// Local is the address the phone listens on; the zero value is 127.0.0.1 and a free port.
+	// Local is the address the phone listens on; the zero value is the one from which Server is reached, 127.0.0.1
+	// without a server, and a free port.
 	Local netip.AddrPort
 	// Realm is the host of the phone's address of record and of what it dials; "" for Server's address.
 	Realm string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -51,11 +52,7 @@ func New(o Options) (*Phone, error) {
 		return nil, invalid("New", "the transport %q is neither udp nor tcp", o.Transport)
 	}
 	if !o.Local.Addr().IsValid() {
-		local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		if o.Server.Addr().Is6() {
-			local = netip.IPv6Loopback()
-		}
-		o.Local = netip.AddrPortFrom(local, o.Local.Port())
+		o.Local = netip.AddrPortFrom(localFor(o.Server), o.Local.Port())
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -78,6 +75,20 @@ func New(o Options) (*Phone, error) {
 		return nil, errors.Join(err, p.stack.Close(context.Background()))
 	}
 	return p, nil
+}
+
+// localFor is the address under which this machine reaches the server, loopback without one. Nothing is sent.
+func localFor(server netip.AddrPort) netip.Addr {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if !server.IsValid() {
+		return loopback
+	}
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if err != nil {
+		return loopback
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 }
 
 func (p *Phone) listen() error {

@@ -80,6 +80,7 @@ func (c *PhoneCall) open(peer sip.Destination) error {
 	c.session = session
 	c.ear = newEar(c, c.phone.o.Recogniser)
 	session.Record(c.ear)
+	c.Quiet()
 	return nil
 }
 
@@ -103,7 +104,8 @@ func (c *PhoneCall) Header(name string) string {
 	return strings.Clone(c.invite.Header(name))
 }
 
-// Hangup ends the call by what its state allows: CANCEL, a final response, or BYE. It returns when the call is over.
+// Hangup ends the call by what its state allows: CANCEL, a final response, or BYE. It returns when the call is over; when
+// ctx ends first, the call is over at once for this side.
 func (c *PhoneCall) Hangup(ctx context.Context) error {
 	c.mu.Lock()
 	was, again := c.phase, c.leaving
@@ -125,6 +127,7 @@ func (c *PhoneCall) Hangup(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
+		c.end(487, "hung up, and the other side did not say a word to it", false)
 		return fmt.Errorf("hanging up: %w", context.Cause(ctx))
 	}
 }
@@ -213,12 +216,8 @@ func (c *PhoneCall) Say(clip *media.Clip, loop bool) {
 // SayTone says a tone until Quiet or something else is said. Its frequency is rounded to whole hertz.
 func (c *PhoneCall) SayTone(hertz float64) { c.Say(toneClip(hertz), true) }
 
-// Quiet says nothing more.
-func (c *PhoneCall) Quiet() {
-	if c.session != nil {
-		c.session.StopPlay()
-	}
-}
+// Quiet says nothing more. The phone goes on sending silence, as phones do.
+func (c *PhoneCall) Quiet() { c.Say(silence(), true) }
 
 // Over tells whether the call has ended.
 func (c *PhoneCall) Over() bool {
