@@ -18,24 +18,32 @@ func (tx *Tx) holder(id string) (d Document, exists bool, err error) {
 	return d, err == nil, err
 }
 
-func (tx *Tx) putRow(d *Document, exists bool) error {
-	deleted := 0
-	if d.Deleted {
-		deleted = 1
-	}
+// putRow writes d's own row over that of old, which exists or not.
+func (tx *Tx) putRow(d, old *Document, exists bool) error {
 	var private any // NULL stays NULL, and text stays text: a []byte would become a BLOB
 	if d.Private != nil {
 		private = string(d.Private)
 	}
-	values := []any{d.AccountID, d.Type, d.Rev, d.Created.UnixMicro(), d.Modified.UnixMicro(), deleted, notNil(d.SortKey),
-		encodeLinks(d.Keys, d.Index), string(d.Body), private, d.ID}
-	if exists {
-		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET account_id = ?, type = ?, rev = ?, created = ?, modified = ?, `+
-			`deleted = ?, sort_key = ?, links = ?, body = ?, private = ? WHERE id = ?`, values...)
+	values := []any{d.Rev, d.Modified.UnixMicro(), encodeLinks(d.Keys, d.Index), string(d.Body), private}
+	if exists && d.Deleted == old.Deleted && string(d.SortKey) == string(old.SortKey) && d.Created.Equal(old.Created) {
+		// The usual edit stays where it is in the lists: their indexes need not be written.
+		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ? WHERE id = ?`,
+			append(values, d.ID)...)
 		return err
 	}
-	n, err := tx.t.exec(tx.ctx, `INSERT INTO documents (account_id, type, rev, created, modified, deleted, sort_key, `+
-		`links, body, private, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, values...)
+	deleted := 0
+	if d.Deleted {
+		deleted = 1
+	}
+	values = append(values, d.Created.UnixMicro(), deleted, notNil(d.SortKey), d.ID)
+	if exists {
+		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ?, created = ?, `+
+			`deleted = ?, sort_key = ? WHERE id = ?`, values...)
+		return err
+	}
+	n, err := tx.t.exec(tx.ctx, `INSERT INTO documents (rev, modified, links, body, private, created, deleted, sort_key, id, `+
+		`account_id, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		append(values, d.AccountID, d.Type)...)
 	if err == nil && n == 0 { // another transaction created it meanwhile
 		return &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: "id", Holder: d.ID,
 			Message: "the id " + d.ID + " is taken"}

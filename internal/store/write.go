@@ -178,7 +178,7 @@ func (tx *Tx) put(doc *Document, ifRev string) error {
 		d.Created = d.Created.UTC().Truncate(time.Microsecond)
 	}
 	d.Rev = nextRev(old.Rev, &d)
-	if err := tx.putRow(&d, exists); err != nil {
+	if err := tx.putRow(&d, &old, exists); err != nil {
 		return err
 	}
 	held, indexed := old.Keys, old.Index
@@ -224,7 +224,7 @@ func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, err
 	if hard {
 		_, err = tx.t.exec(tx.ctx, `DELETE FROM documents WHERE id = ?`, id)
 	} else {
-		err = tx.putRow(&d, true)
+		err = tx.putRow(&d, &old, true)
 	}
 	if err != nil {
 		return Document{}, err
