@@ -216,3 +216,42 @@ func (r *resource) endpoint(args []string) (*endpoint, []string) {
 	}
 	return found, values
 }
+
+// Route is one path of the API as documentation shows it, with the verbs that it takes.
+type Route struct {
+	Path    string // "/v2/accounts/{account}/users/{id}"
+	Methods []string
+	Open    bool   // every verb works without a token
+	Schema  string // of what is written, "" for none
+}
+
+// Routes lists every path, in order.
+func (a *API) Routes() []Route {
+	var out []Route
+	for _, word := range slices.Sorted(maps.Keys(a.resources)) {
+		r := a.resources[word]
+		bases := []string{"/v2/accounts/{account}/" + r.noun}
+		if r.leading {
+			bases = []string{"/v2/" + r.noun}
+		}
+		for parent := range r.within {
+			bases = append(bases, "/v2/accounts/{account}/"+parent+"/{"+strings.TrimSuffix(parent, "s")+"}/"+r.noun)
+		}
+		slices.Sort(bases)
+		for _, base := range bases {
+			for _, e := range r.endpoints {
+				route := Route{Path: strings.TrimSuffix(base+"/"+e.path, "/"), Open: true, Schema: r.schema,
+					Methods: slices.Sorted(maps.Keys(e.ops))}
+				if r.typ == TypeAccount {
+					route.Path = strings.Replace(route.Path, "{id}", "{account}", 1)
+				}
+				for _, op := range e.ops {
+					route.Open = route.Open && op.open
+				}
+				out = append(out, route)
+			}
+		}
+	}
+	slices.SortFunc(out, func(x, y Route) int { return strings.Compare(x.Path, y.Path) })
+	return out
+}

@@ -103,7 +103,8 @@ func (s *schemas) apply(id string, doc map[string]any) fieldErrors {
 	if compiled == nil {
 		return errs
 	}
-	s.fill(s.tree[id], doc)
+	var filled []defaulted
+	s.fill(s.tree[id], doc, &filled)
 	failed := validation(compiled, doc)
 	if failed == nil {
 		return errs
@@ -113,8 +114,17 @@ func (s *schemas) apply(id string, doc map[string]any) fieldErrors {
 			return errs
 		}
 	}
+	for _, d := range filled { // errors show what the client sent
+		delete(d.in, d.key)
+	}
 	explain(failed, doc, errs)
 	return errs
+}
+
+// defaulted is a key that fill wrote.
+type defaulted struct {
+	in  map[string]any
+	key string
 }
 
 func validation(compiled *jsonschema.Schema, doc map[string]any) *jsonschema.ValidationError {
@@ -129,7 +139,7 @@ func validation(compiled *jsonschema.Schema, doc map[string]any) *jsonschema.Val
 }
 
 // fill writes defaults where a key is missing, in every object that is there, also an empty one.
-func (s *schemas) fill(schema map[string]any, v any) {
+func (s *schemas) fill(schema map[string]any, v any, filled *[]defaulted) {
 	for ref, ok := schema["$ref"].(string); ok; ref, ok = schema["$ref"].(string) {
 		if schema = s.tree[ref]; schema == nil {
 			return
@@ -146,8 +156,9 @@ func (s *schemas) fill(schema map[string]any, v any) {
 					continue
 				}
 				v[key] = cloneTree(otherwise)
+				*filled = append(*filled, defaulted{v, key})
 			}
-			s.fill(p, v[key])
+			s.fill(p, v[key], filled)
 		}
 		byPattern, _ := schema["patternProperties"].(map[string]any)
 		rest, _ := schema["additionalProperties"].(map[string]any)
@@ -163,17 +174,17 @@ func (s *schemas) fill(schema map[string]any, v any) {
 				if re := s.patterns[pattern]; re != nil && re.MatchString(key) {
 					matched = true
 					p, _ := p.(map[string]any)
-					s.fill(p, member)
+					s.fill(p, member, filled)
 				}
 			}
 			if !matched && rest != nil {
-				s.fill(rest, member)
+				s.fill(rest, member, filled)
 			}
 		}
 	case []any:
 		if items, ok := schema["items"].(map[string]any); ok {
 			for _, member := range v {
-				s.fill(items, member)
+				s.fill(items, member, filled)
 			}
 		}
 	}

@@ -1,0 +1,141 @@
+package crossbar_test
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+)
+
+func (w *world) names(path string) (names []string, next string) {
+	w.t.Helper()
+	a := w.must("GET", path, "")
+	for _, row := range a.rows() {
+		name, _ := row["name"].(string)
+		if name == "" {
+			name, _ = row["last_name"].(string)
+		}
+		names = append(names, name)
+	}
+	next, _ = a.body["next_start_key"].(string)
+	if size := fmt.Sprint(a.body["page_size"]); a.body["page_size"] != nil && size != fmt.Sprint(len(names)) {
+		w.t.Errorf("%s: page_size is %s with %d rows", path, size, len(names))
+	}
+	return names, next
+}
+
+func TestPagesNeitherRepeatNorSkip(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var want []string
+	for i := range 23 {
+		name := fmt.Sprintf("Menu %02d", i/2) // every name twice
+		want = append(want, name)
+		w.must("PUT", w.own("/menus"), fmt.Sprintf(`{"name":"%s","odd":%d}`, name, i%2))
+	}
+	for _, size := range []int{1, 4, 22, 23, 24} {
+		var got []string
+		start, pages := "", 0
+		for {
+			names, next := w.names(w.own(fmt.Sprintf("/menus?page_size=%d&start_key=%s", size, url.QueryEscape(start))))
+			got = append(got, names...)
+			if pages++; next == "" {
+				break
+			}
+			start = next
+		}
+		if !slices.Equal(got, want) || pages != (23+size-1)/size {
+			t.Errorf("size %d: %d pages, %v", size, pages, got)
+		}
+	}
+	if got, next := w.names(w.own("/menus?paginate=false")); !slices.Equal(got, want) || next != "" {
+		t.Errorf("%v", got)
+	}
+	slices.Reverse(want)
+	first, next := w.names(w.own("/menus?descending=true&page_size=12"))
+	second, _ := w.names(w.own("/menus?descending=true&page_size=12&start_key=" + next))
+	if got := append(first, second...); !slices.Equal(got, want) {
+		t.Errorf("descending: %v", got)
+	}
+	// A key of one list is no key of another, nor of another account.
+	for _, path := range []string{w.own("/users?start_key=" + next), "/v2/accounts/" + w.master.AccountID + "/menus?descending=true&start_key=" + next,
+		w.own("/menus?start_key=" + next), w.own("/menus?start_key=%00"), w.own("/menus?page_size=-1"), w.own("/menus?page_size=1e9"),
+		w.own("/menus?page_size=1000000000")} {
+		if a := w.call("GET", path, ""); a.code != 404 || a.body["message"] != "faulty_request" {
+			t.Errorf("%s: %d %s", path, a.code, a.text)
+		}
+	}
+	// Filtered pages are full until the last.
+	var odd []string
+	start, pages := "", 0
+	for {
+		names, next := w.names(w.own("/menus?filter_odd=1&page_size=3&start_key=" + start))
+		odd = append(odd, names...)
+		if pages++; next == "" {
+			break
+		}
+		if start = next; len(names) != 3 {
+			t.Errorf("a page of %d", len(names))
+		}
+	}
+	if len(odd) != 11 || pages != 4 {
+		t.Errorf("%d pages, %v", pages, odd)
+	}
+	// Exactly one page: no further key.
+	if names, next := w.names(w.own("/menus?filter_odd=1&page_size=11")); len(names) != 11 || next != "" {
+		t.Error(len(names), next)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("PUT", w.own("/menus"), `{"name":"A","ui_metadata":{"origin":"web"},"retries":2,"flags":["x"]}`)
+	w.clock.advance(1000 * time.Second)
+	w.must("PUT", w.own("/menus"), `{"name":"B","ui_metadata":{"origin":"cli"},"empty":""}`)
+	for query, want := range map[string][]string{
+		"filter_ui_metadata.origin=web":            {"A"},
+		`filter_ui_metadata.origin=["web","cli"]`:  {"A", "B"},
+		"filter_not_ui_metadata.origin=web":        {"B"},
+		"filter_retries=2":                         {"A"},
+		"filter_hunt=true":                         {"A", "B"},
+		"filter_nosuch=":                           {"A", "B"},
+		"has_key=empty":                            {"B"},
+		"key_missing=empty":                        {"A"},
+		"has_value=empty":                          nil,
+		"value_missing=empty":                      {"A", "B"},
+		"has_key=flags.0":                          {"A"},
+		"filter_hunt=true&filter_name=B":           {"B"},
+		"has_key=empty&has_key=flags":              nil,
+		"created_from=0":                           {"A", "B"},
+		"created_to=0":                             nil,
+		"modified_from=63962496500&created_from=0": {"B"},
+	} {
+		got, _ := w.names(w.own("/menus?" + url.PathEscape(query)))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	if a := w.call("GET", w.own("/menus?created_from=soon"), ""); a.code != 400 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	// Secrets cannot be found out by filtering.
+	device := w.must("PUT", w.own("/devices"), `{"name":"D"}`)
+	if rows := w.must("GET", w.own("/devices?filter_sip.password="+device.str("sip", "password")), "").rows(); len(rows) != 0 {
+		t.Error("a filter sees a password")
+	}
+}
+
+func TestUsersAreListedByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("PATCH", w.own(""), `{"language":"pl-PL"}`)
+	for _, last := range []string{"Zając", "Łoś", "Lis", "Żuk", "lew", "Mysz"} {
+		w.must("PUT", w.own("/users"), `{"last_name":"`+last+`"}`)
+	}
+	got, _ := w.names(w.own("/users"))
+	if want := []string{"lew", "Lis", "Łoś", "Mysz", "Zając", "Żuk"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
