@@ -17,7 +17,7 @@ type PlayOptions struct {
 const AnyKey = "0123456789*#ABCD"
 
 // Play plays clips to the caller and waits until they have been played. An unanswered caller hears them as early media.
-// It returns the terminator that ended it, 0 when none did. A terminator that was typed ahead ends it before it begins.
+// It returns the terminator that ended it, 0 when none did. Keys that were typed ahead do not end it: they are Collect's.
 func (c *Call) Play(ctx context.Context, clips []*media.Clip, options PlayOptions) (key byte, err error) {
 	op := &playing{clips: clips, options: options}
 	err = c.ask(ctx, op)
@@ -40,9 +40,6 @@ func (o *playing) begin(c *Call) {
 	c.settleReferral(200)
 	if o.options.Terminators != "" {
 		c.detect(true)
-		if o.take(c) {
-			return
-		}
 	}
 	o.token = c.play(o.clips, o.options.Loop)
 }
@@ -55,22 +52,12 @@ func (o *playing) onEvent(c *Call, p *party, e Event) {
 			c.complete(nil)
 		}
 	case Digit:
-		if p == c.caller {
-			o.take(c)
+		if p == c.caller && strings.IndexByte(o.options.Terminators, e.Key) >= 0 {
+			o.key = e.Key
+			c.typed = c.typed[:max(len(c.typed)-1, 0)] // it has done its work
+			c.complete(nil)
 		}
 	}
-}
-
-// take ends the playing when a terminator has been typed; the keys before it stay for Collect.
-func (o *playing) take(c *Call) bool {
-	i := strings.IndexFunc(string(c.typed), func(r rune) bool { return strings.ContainsRune(o.options.Terminators, r) })
-	if i < 0 {
-		return false
-	}
-	o.key = c.typed[i]
-	c.typed = append(c.typed[:i], c.typed[i+1:]...)
-	c.complete(nil)
-	return true
 }
 
 func (o *playing) release(c *Call) {

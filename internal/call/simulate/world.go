@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"bugle"
 	"bugle/internal/call"
 )
 
@@ -96,8 +97,8 @@ func (w *World) Call(from, number string) *Leg {
 	return l
 }
 
-// is reports whether a leg goes to the phone of this name: the name, device id, user part of the URI, or the callee's
-// number.
+// is reports whether a leg goes to the phone of this name: the device id, the target's name, the user part of the URI, or,
+// for a device id that nobody could type, the callee's number.
 func (l *Leg) is(name string) bool {
 	t := l.target
 	if t == nil {
@@ -105,7 +106,8 @@ func (l *Leg) is(name string) bool {
 	}
 	_, user, _ := strings.Cut(t.URI, ":")
 	user, _, _ = strings.Cut(user, "@")
-	return t.DeviceID == name || t.Name == name || user == name || t.Callee.Number == name
+	return t.DeviceID == name || t.Name == name || user == name ||
+		(t.Callee.Number == name && (t.DeviceID == "" || bugle.ValidID(t.DeviceID)))
 }
 
 // Legs returns the outbound legs so far, in the order in which they began.
