@@ -34,6 +34,7 @@ type Engine struct {
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 	closed   bool
+	done     chan struct{}  // closed when the loops have ended
 	workers  sync.WaitGroup // of recordings
 }
 
@@ -59,6 +60,7 @@ func NewEngine(options Options) (*Engine, error) {
 	e := &Engine{
 		began: time.Now(), timeout: options.MediaTimeout, log: options.Log, onPanic: options.OnPanic,
 		local: options.LocalIP.Unmap(), external: options.ExternalIP.Unmap(), sessions: map[*Session]struct{}{},
+		done: make(chan struct{}),
 	}
 	if e.timeout <= 0 {
 		e.timeout = defaultMediaTimeout
@@ -107,6 +109,10 @@ func NewEngine(options Options) (*Engine, error) {
 // Close ends every session and the loops, and waits until recordings have been handed over.
 func (e *Engine) Close() {
 	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return
+	}
 	e.closed = true
 	open := make([]*Session, 0, len(e.sessions))
 	for s := range e.sessions {
@@ -119,6 +125,7 @@ func (e *Engine) Close() {
 	for _, l := range e.loops {
 		l.stop()
 	}
+	close(e.done)
 	e.workers.Wait()
 }
 

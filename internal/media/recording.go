@@ -10,7 +10,7 @@ const (
 	recordingWake   = 25                // frames that are worth waking the worker for
 	recordingSlack  = 300 * millisecond // how long a late packet is waited for
 	recordingJitter = SampleRate / 10   // a smaller gap than this is jitter, not silence
-	recordingLull   = 2 * SampleRate   // silence that is handed over before more is collected
+	recordingLull   = 2 * SampleRate    // silence that is handed over before more is collected
 	recordingAhead  = SampleRate / 4    // more audio than time: a burst that is left out
 )
 

@@ -184,7 +184,11 @@ func (s *Session) Stats() Stats {
 	}
 	reply := make(chan Stats, 1)
 	if s.post(func(l *leg) { reply <- l.stats() }) {
-		return <-reply
+		select {
+		case stats := <-reply:
+			return stats
+		case <-s.engine.done:
+		}
 	}
 	if final := s.kept(); final != nil {
 		return *final

@@ -213,7 +213,10 @@ func (p *phone) speak(pcm []int16, payload uint8) {
 // press sends one key by RFC 4733: packets of growing duration and three ends.
 func (p *phone) press(key byte, payload uint8) {
 	code, _ := eventOf(key)
+	pace := time.NewTicker(2 * time.Millisecond)
+	defer pace.Stop()
 	for i := range 7 {
+		<-pace.C
 		duration, flags := min((i+1)*160, 800), byte(10)
 		if i >= 4 {
 			flags |= 0x80
