@@ -33,16 +33,22 @@ func dialogOfRequest(req *sip.Message, localTag string, source sip.Source) dialo
 	return d
 }
 
-// fork makes the dialog that a response to our INVITE forms (RFC 3261 §12.1.2): the route set is in reverse order.
+// fork makes the dialog that a response to our INVITE forms (RFC 3261 §12.1.2).
 func (d *dialog) fork(res *sip.Message) dialog {
 	f := *d
 	f.remote, f.remoteTag = strings.Clone(res.Header("To")), strings.Clone(res.ToTag())
 	f.retarget(res)
-	f.routes = nil
-	for route := range res.Headers("Record-Route") {
-		f.routes = append([]string{strings.Clone(route)}, f.routes...)
-	}
+	f.reroute(res)
 	return f
+}
+
+// reroute takes the route set from a response, in reverse order. RFC 3261 §13.2.2.4: the one of the 2xx counts, whatever
+// an earlier response of the same dialog said.
+func (d *dialog) reroute(res *sip.Message) {
+	d.routes = nil
+	for route := range res.Headers("Record-Route") {
+		d.routes = append([]string{strings.Clone(route)}, d.routes...)
+	}
 }
 
 // retarget takes the remote target from a Contact (RFC 3261 §12.2.1.2).

@@ -53,10 +53,7 @@ func (l *leg) request(tx *sip.ServerTransaction, req *sip.Message) {
 // reraise ends the leg after a panic and lets it go on to the caller, who answers and counts it.
 func (l *leg) reraise() {
 	if v := recover(); v != nil {
-		l.mu.Lock()
-		l.end(call.Ended{Cause: call.TemporaryFailure})
-		l.close()
-		l.mu.Unlock()
+		l.abort()
 		panic(v)
 	}
 }

@@ -150,10 +150,22 @@ func (l *leg) crashed() {
 		return
 	}
 	l.agent.panicked(v)
+	l.abort()
+}
+
+// abort ends a leg after a panic. The other side is told when that can still be done.
+func (l *leg) abort() {
+	defer l.agent.recovered()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.end(call.Ended{Cause: call.TemporaryFailure})
-	l.close()
+	defer l.close()
+	defer l.end(call.Ended{Cause: call.TemporaryFailure})
+	switch l.state {
+	case incoming:
+		l.refuse(500, "", call.TemporaryFailure)
+	case calling, confirmed:
+		l.hangup(call.TemporaryFailure, false)
+	}
 }
 
 // Hangup is part of call.Leg.

@@ -3,6 +3,7 @@ package sipua
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"bugle/internal/call"
@@ -213,6 +214,7 @@ func (l *leg) refreshed(c *change, update bool, status int, res *sip.Message) {
 	case status == 408 || status == 481: // RFC 3261 §12.2.1.2: the dialog is gone
 		l.hangup(call.RecoveryOnTimerExpire, true)
 	case update: // UPDATE was refused; RFC 4028 §7.2 leaves INVITE
+		l.allows = strings.ReplaceAll(l.allows, string(sip.UPDATE)+" ", "")
 		l.refresh(false)
 	default:
 		l.lastChance()

@@ -128,8 +128,11 @@ func (l *leg) forkOf(res *sip.Message) *fork {
 		}
 		f = &fork{dialog: l.dialog.fork(res)}
 		l.uac.forks[f.dialog.remoteTag] = f
-	} else if _, err := res.Contact(); err == nil {
-		f.dialog.retarget(res)
+		return f
+	}
+	f.dialog.retarget(res)
+	if res.StatusCode() >= 200 && f.ack == nil {
+		f.dialog.reroute(res)
 	}
 	return f
 }
