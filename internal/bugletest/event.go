@@ -46,6 +46,14 @@ func (e Event) String() string {
 		return "heard " + e.Heard.String()
 	case EventEnded:
 		return fmt.Sprintf("ended %s: %d %s", side, e.Status, e.Text)
+	case EventHeld:
+		return "put on hold (" + e.Text + ")"
+	case EventResumed:
+		return "taken back from hold (" + e.Text + ")"
+	case EventKey:
+		return "the other side pressed " + e.Text
+	case EventInvited:
+		return "called by " + e.Text
 	case EventRinging, EventProgress, EventAnswered:
 		return fmt.Sprintf("%s %s (%d)", e.Kind, side, e.Status)
 	}

@@ -2,6 +2,7 @@ package bugletest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -162,12 +163,16 @@ func (c *PhoneCall) Press(ctx context.Context, keys string) error {
 	return c.PressBy(ctx, c.phone.o.Keys, keys)
 }
 
+// keyPause is between two keys, as long as the media session makes it.
+const keyPause = 100 * time.Millisecond
+
 // PressBy is Press by the given means, whatever the phone's own are.
 func (c *PhoneCall) PressBy(ctx context.Context, mode KeyMode, keys string) error {
 	if bad := strings.Trim(keys, "0123456789*#ABCD"); bad != "" || keys == "" {
 		return invalid("Press", "%q are not keys; allowed are 0-9, *, # and A-D", keys)
 	}
-	for _, key := range keys {
+	for i, key := range keys {
+		last := i == len(keys)-1 // the other side may hang up on it
 		if c.Over() {
 			return fmt.Errorf("pressing %c: %w", key, c.whyOver())
 		}
@@ -185,8 +190,8 @@ func (c *PhoneCall) PressBy(ctx context.Context, mode KeyMode, keys string) erro
 			continue
 		}
 		c.session.SendDigits(string(key), c.phone.o.KeyLength)
-		// A finger's pace: the key is held, then let go for as long as telephony asks at least (ITU-T Q.24).
-		if err := c.pause(ctx, c.phone.o.KeyLength+80*time.Millisecond); err != nil {
+		// A finger's pace: the key is held, then let go.
+		if err := c.pause(ctx, c.phone.o.KeyLength+keyPause); err != nil && !(last && errors.Is(err, errOver)) {
 			return err
 		}
 	}
