@@ -13,8 +13,14 @@ const udpBuffer = 4 << 20
 
 // udpSocket is one bound UDP port with its one reader.
 type udpSocket struct {
-	conn  *net.UDPConn
+	conn  packetConn
 	local netip.AddrPort
+}
+
+// packetConn is what the stack needs of a UDP socket besides reading.
+type packetConn interface {
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	Close() error
 }
 
 // ListenUDP opens a UDP socket; addr is "host:port" with a numeric host, port 0 for any free one. It returns the bound
@@ -41,16 +47,16 @@ func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, err
 	}
 	s.udp = append(s.udp, u)
 	s.readers.Add(1)
-	go s.readUDP(u)
+	go s.readUDP(conn, u)
 	return u.local, nil
 }
 
 // readUDP reads datagrams until the socket is closed.
-func (s *Stack) readUDP(u *udpSocket) {
+func (s *Stack) readUDP(conn *net.UDPConn, u *udpSocket) {
 	defer s.readers.Done()
 	buf := make([]byte, 1<<16)
 	for {
-		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
