@@ -17,6 +17,9 @@ func devices() *resource {
 			if owner := stringAt(e.doc, "owner_id"); owner != "" {
 				out = append(out, store.Index{Name: IndexOwner, Value: owner})
 			}
+			if username := stringAt(e.doc, "sip.username"); username != "" {
+				out = append(out, store.Index{Name: IndexSIPUsername, Value: username})
+			}
 			return out
 		},
 		secrets: []string{"sip.password"},

@@ -37,6 +37,8 @@ const (
 	IndexOwner     = "owner_id"  // device, callflow: the user
 	IndexDirectory = "directory" // user, device: each directory that it is listed in
 	IndexPatterned = "patterned" // callflow: "1" when it has patterns
+	// IndexSIPUsername finds a device over all accounts, for a phone whose URIs name an address instead of a realm.
+	IndexSIPUsername = "sip.username"
 )
 
 // MasterValue is the only value of KeyMaster.
