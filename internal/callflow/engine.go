@@ -124,7 +124,11 @@ func (e *Engine) dialed(ctx context.Context, s *Session, number string) call.Cau
 	}
 	s.CallflowID, s.CaptureGroup, s.CaptureGroups = route.Callflow.ID, route.Capture, route.Captures
 	s.Call.Describe(route.Number, route.Callflow.ID, s.Caller)
-	s.Call.Note("callflow", strings.TrimSpace(route.Callflow.ID+" "+route.Callflow.Name+" for "+route.Number))
+	name := route.Callflow.ID
+	if route.Callflow.Name != "" {
+		name += " (" + route.Callflow.Name + ")"
+	}
+	s.Call.Note("callflow", name+" for "+route.Number)
 	return e.run(ctx, s, preflow(&s.Account, route.Callflow.Flow))
 }
 

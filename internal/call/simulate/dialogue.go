@@ -13,7 +13,7 @@ import (
 // Dialogue is what a caller and the phones of a world do, and what is expected to come of it, line by line:
 //
 //	from PHONE                      the phone that the next call comes from
-//	dial NUMBER                     the caller dials
+//	dial NUMBER                     the caller dials; "" is no number at all
 //	press KEY ...                   ... presses keys, 200 ms apart
 //	wait DURATION                   time passes
 //	hear CLIP ...                   the next clips that begin are these, in this order
@@ -97,7 +97,7 @@ func (d *Dialogue) line(verb string, words []string) error {
 			d.From = words[0]
 			return nil
 		}
-		d.Caller, d.heard = d.World.Call(d.From, words[0]), 0
+		d.Caller, d.heard = d.World.Call(d.From, strings.Trim(words[0], `"`)), 0
 		return nil
 	}
 	if d.Caller == nil {
