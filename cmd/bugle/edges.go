@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"bugle"
+	"bugle/internal/call"
+	"bugle/internal/callflow"
+	"bugle/internal/crossbar"
+	"bugle/internal/registrar"
+)
+
+// What follows lets the API see the rooms it does not know: each type is one of crossbar's interfaces.
+
+// flowChecker judges callflows by the modules that this program runs.
+type flowChecker struct{ *callflow.Checker }
+
+func (f flowChecker) CheckFlow(flow json.RawMessage) []crossbar.FlowProblem {
+	problems := f.Checker.CheckFlow(flow)
+	out := make([]crossbar.FlowProblem, len(problems))
+	for i, p := range problems {
+		out[i] = crossbar.FlowProblem(p)
+	}
+	return out
+}
+
+func (f flowChecker) NormaliseNumber(account bugle.Account, number string) string {
+	return callflow.NormaliseNumber(account, number)
+}
+
+// channels are the legs of the calls that are up.
+type channels struct{ registry *call.Registry }
+
+func (c channels) Channels(accountID string) []crossbar.Channel {
+	var out []crossbar.Channel
+	for _, info := range c.registry.List(accountID) {
+		for _, leg := range info.Legs {
+			direction, destination := "outbound", leg.Number
+			if leg.Inbound {
+				direction, destination = "inbound", info.Dialed
+			}
+			out = append(out, crossbar.Channel{ID: leg.ID, Answered: leg.Answered, AuthorizingID: leg.DeviceID,
+				AuthorizingType: "device", Destination: destination, Direction: direction, OtherLeg: leg.Other,
+				OwnerID: leg.UserID, PresenceID: leg.Number, Username: leg.Name, Started: leg.Started})
+		}
+	}
+	return out
+}
+
+// HangupChannel looks among the account's calls only: Call-IDs are chosen by phones, and another account may have the same.
+func (c channels) HangupChannel(accountID, id string) error {
+	for _, info := range c.registry.List(accountID) {
+		if slices.ContainsFunc(info.Legs, func(leg call.LegInfo) bool { return leg.ID == id }) && c.registry.Hangup(info.ID) {
+			return nil
+		}
+	}
+	return &bugle.Error{Op: "channels.HangupChannel", Kind: bugle.KindNotFound, Message: "no such channel"}
+}
+
+// registrations are the phones that are registered now.
+type registrations struct {
+	registrar *registrar.Registrar
+}
+
+func (r registrations) Registrations(accountID string) []crossbar.Registration {
+	bindings := r.registrar.List(accountID)
+	out := make([]crossbar.Registration, len(bindings))
+	for i, b := range bindings {
+		path := ""
+		if len(b.Path) > 0 {
+			path = b.Path[0]
+		}
+		out[i] = crossbar.Registration{DeviceID: b.DeviceID, OwnerID: b.OwnerID, Username: b.Username, Realm: b.Realm,
+			Contact: b.Contact, Source: b.Source.String(), ProxyPath: path, Transport: b.Transport, CallID: b.CallID,
+			UserAgent: b.UserAgent, Registered: b.Refreshed, ExpiresAt: b.Expires}
+	}
+	return out
+}
+
+func (r registrations) FlushRegistrations(ctx context.Context, accountID, username string) (int, error) {
+	type result struct {
+		count int
+		err   error
+	}
+	done := make(chan result, 1)
+	r.registrar.Flush(accountID, username, func(count int, err error) { done <- result{count, err} })
+	select {
+	case got := <-done:
+		return got.count, got.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}

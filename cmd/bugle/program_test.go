@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"bugle/internal/bugletest"
+)
+
+// program is a running bugle serve.
+type program struct {
+	cmd             *exec.Cmd
+	sip, http, data string
+	admin           string
+	log             *logBuffer
+	output          sync.WaitGroup
+}
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func bugleCommand(t *testing.T, environment []string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], arguments...)
+	cmd.Env = append([]string{beBugle + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environment...)
+	return cmd
+}
+
+const (
+	testPassword = "correct-horse-battery"
+	testKey      = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+)
+
+var chosen = []string{"BUGLE_ADMIN_PASSWORD=" + testPassword, "BUGLE_API_KEY=" + testKey}
+
+// serve starts the program on a data directory and waits until it serves. The test ends it, and fails when the program
+// recovered from a panic.
+func serve(t *testing.T, data string, environment []string, more ...string) *program {
+	t.Helper()
+	p := &program{data: data, log: &logBuffer{}}
+	p.cmd = bugleCommand(t, environment, append([]string{"serve", "--data-dir", data, "--sip", "127.0.0.1:0",
+		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rtp-ports", "20000-29999", "--egress-allow", "127.0.0.0/8"}, more...)...)
+	p.cmd.Stderr = p.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		_ = p.cmd.Wait()
+		t.Fatalf("serve ended before it was ready: %v\n%s", err, p.log)
+	}
+	if n, err := fmt.Sscanf(line, "bugle ready sip=%s http=%s admin=%s data=", &p.sip, &p.http, &p.admin); n != 3 {
+		t.Fatalf("the ready line is %q: %v", line, err)
+	}
+	p.output.Go(func() { _, _ = io.Copy(io.Discard, lines) })
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			p.end(t, syscall.SIGTERM)
+		}
+		if strings.Contains(p.log.String(), "panic") {
+			t.Errorf("the server recovered from a panic:\n%s", p.log)
+		}
+	})
+	return p
+}
+
+// end sends a signal and waits for the exit, which it returns.
+func (p *program) end(t *testing.T, signal os.Signal) *os.ProcessState {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	p.output.Wait()
+	killed := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
+	defer killed.Stop()
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState
+}
+
+// api logs in to the program as its master account.
+func (p *program) api(t *testing.T) *bugletest.API {
+	t.Helper()
+	api := bugletest.NewAPI("http://"+p.http, nil)
+	if err := api.LoginKey(t.Context(), testKey); err != nil {
+		t.Fatalf("login: %v\n%s", err, p.log)
+	}
+	return api
+}
+
+func TestFirstStartWritesCredentialsOnce(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data, nil)
+	path := filepath.Join(data, "first-credentials")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("first-credentials has mode %o", info.Mode().Perm())
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		found[name] = strings.TrimSpace(value)
+	}
+	if strings.Contains(p.log.String(), found["password"]) || strings.Contains(p.log.String(), found["API key"]) {
+		t.Error("the log tells the credentials")
+	}
+	api := bugletest.NewAPI("http://"+p.http, nil)
+	if err := api.LoginUser(t.Context(), found["account"], found["user"], found["password"]); err != nil {
+		t.Errorf("the password does not log in: %v", err)
+	}
+	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
+		t.Errorf("the API key does not log in: %v", err)
+	}
+	if state := p.end(t, syscall.SIGTERM); state.ExitCode() != 0 {
+		t.Fatalf("exit %v\n%s", state, p.log)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	again := serve(t, data, nil)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the second start wrote credentials again")
+	}
+	api = bugletest.NewAPI("http://"+again.http, nil)
+	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
+		t.Errorf("the API key does not log in after a restart: %v", err)
+	}
+}
+
+func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
+	t.Parallel()
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "bugle.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	refused := []struct {
+		name        string
+		environment []string
+		arguments   []string
+		want        string
+	}{
+		{"unknown key", nil, []string{"--config", file("datadir: x\n")}, `unknown key "datadir"`},
+		{"unknown variable", []string{"BUGLE_DATADIR=x"}, nil, "unknown environment variable BUGLE_DATADIR"},
+		{"ports", nil, []string{"--rtp-ports", "5-1"}, "--rtp-ports"},
+		{"address", nil, []string{"--http", "8000"}, "--http"},
+		{"network", nil, []string{"--egress-allow", "ten"}, "--egress-allow"},
+		{"file's value", nil, []string{"--config", file("max-calls: none\n")}, "max-calls"},
+		{"file beats default", nil, []string{"--config", file("max-calls: 0\n")}, "--max-calls: 0"},
+		{"environment beats file", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--config", file("max-calls: 0\n")}, "--max-calls: -7"},
+		{"flag beats environment", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--max-calls=-9"}, "--max-calls: -9"},
+		{"not YAML", nil, []string{"--config", file("a: [\n")}, "bugle.yaml"},
+	}
+	for _, c := range refused {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			data := filepath.Join(t.TempDir(), "data")
+			cmd := bugleCommand(t, c.environment, append([]string{"serve", "--data-dir", data}, c.arguments...)...)
+			out, err := cmd.CombinedOutput()
+			if err == nil || cmd.ProcessState.ExitCode() != 2 {
+				t.Errorf("exit %v, want 2", cmd.ProcessState)
+			}
+			if !strings.Contains(string(out), c.want) {
+				t.Errorf("says %q, want it to name %q", out, c.want)
+			}
+			if _, err := os.Stat(data); err == nil {
+				t.Error("a refused start left a data directory")
+			}
+		})
+	}
+}
+
+func TestSecondServerOnOneDataDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	serve(t, data, chosen)
+	out, err := bugleCommand(t, chosen, "serve", "--data-dir", data, "--sip", "127.0.0.1:0", "--http", "127.0.0.1:0",
+		"--admin", "127.0.0.1:0").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), data) {
+		t.Fatalf("a second server started, or did not say why not: %v %s", err, out)
+	}
+}

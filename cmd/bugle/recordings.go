@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"bugle"
+	"bugle/internal/crossbar"
+	"bugle/internal/media"
+	"bugle/internal/speech"
+	"bugle/internal/store"
+)
+
+// recordings finds the audio that accounts own: speech.Media on media documents and the blob store. Decoded clips are
+// kept by the name of their content, so that a greeting is decoded once, whoever hears it.
+type recordings struct {
+	cache *store.Cache
+	blobs *store.Blobs
+
+	mu    sync.Mutex
+	clips map[string]*media.Clip
+	size  int // samples in clips
+}
+
+const (
+	maxRecording   = 11 << 20 // bytes of an upload
+	maxKeptSamples = 64 << 20 // about two hours of audio
+)
+
+func newRecordings(cache *store.Cache, blobs *store.Blobs) *recordings {
+	return &recordings{cache: cache, blobs: blobs, clips: map[string]*media.Clip{}}
+}
+
+// Prompt returns the account's own recording of a prompt in exactly this language.
+func (r *recordings) Prompt(ctx context.Context, account, language, id string) (speech.Audio, error) {
+	doc, err := r.cache.GetByKey(ctx, store.Key{Space: crossbar.KeyPrompt, Scope: account, Value: language + "/" + id})
+	if err != nil {
+		return speech.Audio{}, err
+	}
+	return r.audio(ctx, doc)
+}
+
+// Audio returns what a media document holds. The system itself owns none: its prompts are built in.
+func (r *recordings) Audio(ctx context.Context, account, id string) (speech.Audio, error) {
+	if account == "" {
+		return speech.Audio{}, &bugle.Error{Op: "recordings.Audio", Kind: bugle.KindNotFound}
+	}
+	doc, err := r.cache.Get(ctx, account, crossbar.TypeMedia, id)
+	if err != nil {
+		return speech.Audio{}, err
+	}
+	return r.audio(ctx, doc)
+}
+
+func (r *recordings) audio(ctx context.Context, doc store.Document) (speech.Audio, error) {
+	public, err := bugle.ParseFields(doc.Body)
+	if err != nil {
+		return speech.Audio{}, err
+	}
+	if public.String("media_source") == "tts" {
+		tts := public.Object("tts")
+		return speech.Audio{Text: tts.String("text"), Voice: tts.String("voice")}, nil
+	}
+	var blob string
+	if doc.Private != nil {
+		private, err := bugle.ParseFields(doc.Private)
+		if err != nil {
+			return speech.Audio{}, err
+		}
+		blob = private.String("blob")
+	}
+	if blob == "" {
+		return speech.Audio{}, &bugle.Error{Op: "recordings.audio", Kind: bugle.KindNotFound,
+			Message: "nothing was uploaded to media " + doc.ID + " yet"}
+	}
+	clip, err := r.clip(ctx, doc.AccountID, doc.ID, blob)
+	return speech.Audio{Clip: clip}, err
+}
+
+func (r *recordings) clip(ctx context.Context, account, name, blob string) (*media.Clip, error) {
+	r.mu.Lock()
+	clip, ok := r.clips[account+"/"+blob]
+	r.mu.Unlock()
+	if ok {
+		return clip, nil
+	}
+	file, err := r.blobs.Open(ctx, account, blob)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	pcm, err := media.ReadWAV(file, maxRecording)
+	if err != nil {
+		return nil, err
+	}
+	clip = media.NewClip(name, pcm)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.size+len(pcm) > maxKeptSamples {
+		clear(r.clips)
+		r.size = 0
+	}
+	r.clips[account+"/"+blob] = clip
+	r.size += len(pcm)
+	return clip, nil
+}

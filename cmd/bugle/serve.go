@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/term"
+
+	"bugle"
+	"bugle/internal/call"
+	"bugle/internal/store"
+)
+
+// serveCommand runs the phone system until it is told to stop.
+type serveCommand struct{ serveFlags }
+
+// Run is the command. Once it serves it prints one line on standard output, for whoever started it.
+func (c *serveCommand) Run(ctx context.Context) error {
+	s, err := c.settings(os.Stderr)
+	if err != nil {
+		return &exitError{2, err}
+	}
+	v, err := start(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := v.tellCredentials(); err != nil {
+		v.close(context.WithoutCancel(ctx))
+		return err
+	}
+	fmt.Printf("bugle ready sip=%s http=%s admin=%s data=%s\n", v.sipAddr, v.httpAddr, v.adminAddr, s.dataDir)
+	select {
+	case <-ctx.Done():
+		v.log.Info("stopping", "calls", v.calls.Count(), "drain", v.drain)
+	case err = <-v.failed:
+		v.log.Error("a listener failed, stopping", "error", err)
+	}
+	v.stop(context.WithoutCancel(ctx))
+	return err
+}
+
+// tellCredentials shows the first start's credentials once: on a terminal, otherwise in a file that only the owner
+// reads. Those that the operator chose are not repeated.
+func (v *server) tellCredentials() error {
+	if !v.firstStart || v.password != "" && v.apiKey != "" {
+		return nil
+	}
+	text := fmt.Sprintf("account:  %s\nuser:     %s\npassword: %s\nAPI key:  %s\n", masterAccount, adminUser,
+		v.credentials.Password, v.credentials.APIKey)
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		fmt.Fprintf(os.Stderr, "\nThe first start made these credentials. They are shown this once:\n\n%s\n", text)
+		return nil
+	}
+	path := filepath.Join(v.dataDir, "first-credentials")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("first credentials: %w", err)
+	}
+	v.log.Info("the first start made credentials", "file", path)
+	return nil
+}
+
+// callEnded keeps the record of a call: who, where to, how it ended, and the steps that explain it.
+func (v *server) callEnded(r call.Report) {
+	v.meters.ended.WithLabelValues(string(r.Cause), string(r.Fault)).Inc()
+	type step struct {
+		At     int64  `json:"at"` // milliseconds since 1970
+		Step   string `json:"step"`
+		Detail string `json:"detail,omitempty"`
+	}
+	steps := make([]step, len(r.Trail))
+	for i, s := range r.Trail {
+		steps[i] = step{s.At.UnixMilli(), s.Name, s.Detail}
+	}
+	trail, err := json.Marshal(steps)
+	if err != nil {
+		v.log.Error("a call's trail was not kept", "call", r.ID, "error", err)
+	}
+	to := ""
+	for _, leg := range r.Legs {
+		if !leg.Inbound && leg.Answered {
+			to = leg.DeviceID
+		}
+	}
+	v.store.SubmitCall(store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
+		FromName: r.Caller.Name, FromNumber: r.Caller.Number, Dialed: r.Dialed, ToID: to, DeviceID: r.DeviceID,
+		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail},
+		func(err error) {
+			if err != nil {
+				v.log.Error("a call's record was not kept", "call", r.ID, "error", err)
+			}
+		})
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"bugle"
+	"bugle/internal/call"
+	"bugle/internal/callflow"
+	"bugle/internal/callflow/module"
+	"bugle/internal/crossbar"
+	"bugle/internal/egress"
+	"bugle/internal/event"
+	"bugle/internal/media"
+	"bugle/internal/registrar"
+	"bugle/internal/sip"
+	"bugle/internal/sipua"
+	"bugle/internal/speech"
+	"bugle/internal/store"
+)
+
+const (
+	masterAccount = "master"
+	adminUser     = "admin"
+)
+
+// server is the running phone system: every room, wired. start makes it, stop ends it.
+type server struct {
+	settings
+	sipAddr, httpAddr, adminAddr string
+	credentials                  crossbar.Credentials
+	firstStart                   bool
+
+	meters    *meters
+	draining  atomic.Bool
+	store     *store.Store
+	documents *documents
+	registrar *registrar.Registrar
+	calls     *call.Registry
+	agent     *sipua.Agent
+	stack     *sip.Stack
+	speaker   *speech.Speaker
+	failed    chan error // what ended a listener on its own
+
+	closers []func(context.Context) // run last to first
+}
+
+// start wires the rooms and listens. When it fails everything it started has ended.
+func start(ctx context.Context, s settings) (_ *server, err error) {
+	v := &server{settings: s, meters: newMeters(), failed: make(chan error, 3)}
+	defer func() {
+		if err != nil {
+			v.close(context.WithoutCancel(ctx))
+		}
+	}()
+	sealer, err := v.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cache := store.NewCache(v.store, store.CacheOptions{})
+	v.closing(func(context.Context) { cache.Close() })
+	if err := cache.Warm(ctx, crossbar.TypeAccount, crossbar.TypeCallflow, crossbar.TypeUser, crossbar.TypeDevice,
+		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia); err != nil {
+		return nil, err
+	}
+	v.documents = &documents{cache}
+	blobs, err := store.NewBlobs(filepath.Join(s.dataDir, "blobs"))
+	if err != nil {
+		return nil, err
+	}
+	if err := v.openRegistrar(ctx); err != nil {
+		return nil, err
+	}
+	directories, err := v.followDirectories(ctx)
+	if err != nil {
+		return nil, err
+	}
+	guard := egress.New(s.egress)
+	v.openSpeech(cache, blobs, guard)
+	modules := module.All(module.Services{Documents: v.documents, Locator: v.registrar, Speech: v.speaker,
+		Directories: directories})
+	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
+		return nil, err
+	}
+	if err := v.openAPI(ctx, modules, sealer, blobs); err != nil {
+		return nil, err
+	}
+	v.gauges(cache)
+	if s.admin != "" {
+		v.adminAddr, err = v.listenHTTP(ctx, "admin", s.admin, adminHandler(v.meters, &v.draining, v.store.Ping))
+	}
+	return v, err
+}
+
+func (v *server) closing(f func(context.Context)) { v.closers = append(v.closers, f) }
+
+func (v *server) close(ctx context.Context) {
+	for i := len(v.closers) - 1; i >= 0; i-- {
+		v.closers[i](ctx)
+	}
+	v.closers = nil
+}
+
+func (v *server) openStore(ctx context.Context) (*store.Sealer, error) {
+	if err := os.MkdirAll(v.dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	key, err := store.LoadKey(v.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := store.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	v.store, err = store.OpenSQLite(ctx, filepath.Join(v.dataDir, "bugle.db"), store.Options{Log: v.log, Sealer: sealer,
+		OnPanic: v.meters.onPanic("store")})
+	if err != nil {
+		return nil, err
+	}
+	v.closing(func(context.Context) { _ = v.store.Close() })
+	return sealer, nil
+}
+
+func (v *server) openRegistrar(ctx context.Context) error {
+	v.registrar = registrar.New(registrar.Options{Log: bindings{v.store}, Logger: v.log, OnPanic: v.meters.onPanic("registrar")})
+	v.closing(func(context.Context) { v.registrar.Close() })
+	return v.registrar.Load(ctx)
+}
+
+// followDirectories loads everybody's names before the first call and keeps them current. The same follower ends the
+// registrations of devices that were deleted or disabled.
+func (v *server) followDirectories(ctx context.Context) (*event.Directories, error) {
+	directories := event.NewDirectories(v.store, v.log)
+	position, err := directories.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	follower := event.Follow(event.Options{Log: v.store, After: position, Name: "directories", Logger: v.log,
+		Handle: func(ctx context.Context, changes []bugle.Change) error {
+			v.flushDevices(changes)
+			return directories.Apply(ctx, changes)
+		},
+		Lost: directories.Load, IsLost: func(err error) bool { return errors.Is(err, store.ErrSwept) },
+		OnPanic: v.meters.onPanic("event")})
+	v.closing(func(context.Context) { follower.Close() })
+	return directories, nil
+}
+
+func (v *server) flushDevices(changes []bugle.Change) {
+	for _, change := range changes {
+		if change.Type != "device" {
+			continue
+		}
+		if change.After != nil {
+			if device, err := bugle.ParseDevice(change.ID, change.After); err != nil || device.Enabled {
+				continue
+			}
+		}
+		v.registrar.FlushDevice(change.ID, func(_ int, err error) {
+			if err != nil {
+				v.log.Warn("registrations of a device stayed", "device", change.ID, "error", err)
+			}
+		})
+	}
+}
+
+func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module, guard *egress.Guard, known *devices) error {
+	listen, err := netip.ParseAddrPort(v.sip)
+	if err != nil {
+		return fmt.Errorf("--sip: %w", err)
+	}
+	engine, err := media.NewEngine(media.Options{Ports: v.rtp, LocalIP: listen.Addr(), ExternalIP: v.external, Loop: v.loop,
+		Log: v.log, OnPanic: v.meters.onPanic("media")})
+	if err != nil {
+		return err
+	}
+	v.closing(func(context.Context) { engine.Close() })
+	v.calls = call.NewRegistry(v.maxCalls)
+	calls := &call.Settings{Registry: v.calls, Log: v.log, Ringback: []*media.Clip{media.Ringback()}, OnEnd: v.callEnded,
+		OnStep: v.onStep, OnPanic: v.meters.onPanic("call")}
+	flows := callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Log: v.log,
+		OnPanic: v.meters.onPanic("callflow")})
+	v.agent = sipua.New(sipua.Options{Media: engine, Registrar: v.registrar, Directory: known, Egress: guard, Log: v.log,
+		OnPanic: v.meters.onPanic("sipua"), Digest: v.digest, MaxCalls: v.maxCalls,
+		Invites: sipua.InviteHandlerFunc(func(in sipua.Incoming) call.Sink {
+			return flows.Handle(callflow.Inbound{Leg: in.Leg, AccountID: in.Account.ID, DeviceID: in.Device.ID,
+				UserID: in.Device.OwnerID, Realm: in.Realm, Dialed: in.Dialed, CallID: in.CallID})
+		})})
+	calls.Originator = v.agent
+	v.stack = sip.New(sip.Options{Log: v.log, OnRequest: v.agent.HandleRequest, OnACK: v.agent.HandleACK,
+		OnStray2xx: v.agent.HandleStray2xx,
+		OnPanic:    v.meters.onPanic("sip"), ExternalIP: v.external, Supported: sipua.Extensions(), Server: "bugle"})
+	v.agent.Attach(v.stack)
+	v.closing(func(ctx context.Context) {
+		v.agent.Close()
+		_ = v.stack.Close(ctx)
+	})
+	return v.listenSIP(ctx, listen)
+}
+
+// listenSIP opens UDP and TCP on one port, also when the system chooses it.
+func (v *server) listenSIP(ctx context.Context, listen netip.AddrPort) error {
+	const tries = 20 // a port that is free for UDP may be taken for TCP
+	for try := 1; ; try++ {
+		bound, err := v.stack.ListenUDP(ctx, listen.String())
+		if err != nil {
+			return fmt.Errorf("--sip: UDP: %w", err)
+		}
+		if _, err = v.stack.ListenTCP(ctx, bound.String()); err == nil {
+			v.sipAddr = bound.String()
+			return nil
+		}
+		if listen.Port() != 0 || try == tries {
+			return fmt.Errorf("--sip: TCP: %w", err)
+		}
+	}
+}
+
+func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module, sealer *store.Sealer, blobs *store.Blobs) error {
+	checker, err := callflow.NewChecker(modules)
+	if err != nil {
+		return err
+	}
+	api, err := crossbar.New(crossbar.Options{Store: v.store, Sealer: sealer, Blobs: blobs,
+		Flows: flowChecker{checker}, Channels: channels{v.calls}, Registrations: registrations{v.registrar}, Log: v.log,
+		PublicURL: v.publicURL, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
+	if err != nil {
+		return err
+	}
+	v.credentials, v.firstStart, err = api.EnsureMaster(ctx, v.password, v.apiKey)
+	if err != nil {
+		return err
+	}
+	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api)
+	return err
+}
+
+// listenHTTP serves handler on address and returns the address that it is bound to.
+func (v *server) listenHTTP(ctx context.Context, name, address string, handler http.Handler) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", name, err)
+	}
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug)}
+	go func() {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			v.failed <- fmt.Errorf("--%s: %w", name, err)
+		}
+	}()
+	v.closing(func(ctx context.Context) {
+		if web.Shutdown(ctx) != nil {
+			_ = web.Close()
+		}
+	})
+	return listener.Addr().String(), nil
+}
+
+func (v *server) gauges(cache *store.Cache) {
+	v.meters.gauge("bugle_calls", "Calls that are up.", func() float64 { return float64(v.calls.Count()) })
+	v.meters.gauge("bugle_registrations", "Contacts that are registered.", func() float64 { return float64(v.registrar.Count("")) })
+	v.meters.gauge("bugle_legs", "Legs of calls, those included that are being ended.", func() float64 { return float64(v.agent.Legs()) })
+	v.meters.gauge("bugle_sip_transactions", "SIP transactions.", func() float64 { return float64(v.stack.Stats().Transactions) })
+	v.meters.counter("bugle_sip_received_total", "SIP messages that were parsed.", func() float64 { return float64(v.stack.Stats().Received) })
+	v.meters.counter("bugle_sip_malformed_total", "Messages that broke the protocol.", func() float64 { return float64(v.stack.Stats().Malformed) })
+	v.meters.counter("bugle_sip_refused_total", "Requests answered 503 for overload.", func() float64 { return float64(v.stack.Stats().Refused) })
+	v.meters.counter("bugle_cache_stale_total", "Documents given from memory while the database did not answer.",
+		func() float64 { return float64(cache.Stats().Stale) })
+}
+
+// stop takes no new calls, lets live ones go on for the drain time, and ends everything.
+func (v *server) stop(ctx context.Context) {
+	v.draining.Store(true)
+	v.stack.Drain()
+	drain, cancel := context.WithTimeout(ctx, v.drain)
+	defer cancel()
+	if cut := v.calls.Drain(drain); cut > 0 {
+		v.log.Warn("calls were cut off at the end of --drain", "calls", cut)
+	}
+	select { // the last BYE and its answer
+	case <-v.agent.Drain():
+	case <-time.After(2 * time.Second):
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	v.close(end)
+}

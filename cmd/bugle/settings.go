@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"bugle/internal/call"
+	"bugle/internal/egress"
+	"bugle/internal/media"
+)
+
+// settings are serve's flags as the rooms want them.
+type settings struct {
+	dataDir   string
+	http      string
+	admin     string
+	publicURL string
+	sip       string
+	rtp       media.PortRange
+	loop      string
+	external  netip.Addr
+	egress    []netip.Prefix
+	maxCalls  int
+	drain     time.Duration
+	keyFile   string
+	digest    string
+	flite     string // path or name of the program, "" for none
+	speechURL string
+	speechKey string
+	password  string // of the first admin, "" for a random one
+	apiKey    string // of the master account, "" for a random one
+	log       *slog.Logger
+	// onStep, when set, is told each step of each call as it happens.
+	onStep func(callID string, step call.Step)
+}
+
+// serveFlags are the flags of serve. Their names are the keys of the configuration file too.
+type serveFlags struct {
+	DataDir       string        `env:"BUGLE_DATA_DIR" default:"./bugle-data" help:"Directory of the database, audio and keys." type:"path"`
+	HTTP          string        `name:"http" env:"BUGLE_HTTP" default:"127.0.0.1:8000" help:"Address of the API."`
+	Admin         string        `env:"BUGLE_ADMIN" default:"127.0.0.1:9090" help:"Address of /metrics, /readyz and /debug/pprof; empty for none."`
+	PublicURL     string        `name:"public-url" env:"BUGLE_PUBLIC_URL" help:"Where clients reach the API, for absolute links: https://pbx.example.com."`
+	SIP           string        `name:"sip" env:"BUGLE_SIP" default:"0.0.0.0:5060" help:"Address of SIP, UDP and TCP."`
+	RTPPorts      string        `name:"rtp-ports" env:"BUGLE_RTP_PORTS" default:"16384-32767" help:"UDP ports of audio."`
+	ExternalIP    string        `name:"external-ip" env:"BUGLE_EXTERNAL_IP" help:"The address that phones see, for a server behind NAT."`
+	EgressAllow   []string      `env:"BUGLE_EGRESS_ALLOW" help:"Networks of private addresses that calls and requests may go out to, such as 10.0.0.0/8."`
+	MaxCalls      int           `env:"BUGLE_MAX_CALLS" default:"2000" help:"Calls at once; one more is answered 503."`
+	Drain         time.Duration `env:"BUGLE_DRAIN" default:"30s" help:"How long live calls may go on after SIGTERM."`
+	SecretKeyFile string        `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
+	SIPDigest     string        `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
+	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
+	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY."`
+	MediaLoop     string        `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
+	LogLevel      string        `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Config        string        `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
+}
+
+// settings checks the flags; an error says which one and what is allowed.
+func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		return settings{}, fmt.Errorf("--log-level: %w", err)
+	}
+	s := settings{dataDir: f.DataDir, http: f.HTTP, admin: f.Admin, publicURL: f.PublicURL, sip: f.SIP, maxCalls: f.MaxCalls,
+		drain: f.Drain, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
+		speechKey: os.Getenv("BUGLE_SPEECH_KEY"), password: os.Getenv("BUGLE_ADMIN_PASSWORD"), apiKey: os.Getenv("BUGLE_API_KEY"),
+		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
+	if f.MediaLoop != "auto" {
+		s.loop = f.MediaLoop
+	}
+	if s.keyFile == "" {
+		s.keyFile = filepath.Join(s.dataDir, "key")
+	}
+	for _, address := range [][2]string{{"--http", s.http}, {"--sip", s.sip}, {"--admin", s.admin}} {
+		if address[1] == "" && address[0] == "--admin" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(address[1]); err != nil || !isPort(port) {
+			return settings{}, fmt.Errorf("%s: %q is not an address and port such as 127.0.0.1:8000", address[0], address[1])
+		}
+	}
+	if s.publicURL != "" {
+		if u, err := url.Parse(s.publicURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return settings{}, fmt.Errorf("--public-url: %q is not a URL such as https://pbx.example.com", s.publicURL)
+		}
+	}
+	if s.maxCalls < 1 {
+		return settings{}, fmt.Errorf("--max-calls: %d; at least 1", s.maxCalls)
+	}
+	if s.drain < 0 {
+		return settings{}, fmt.Errorf("--drain: %s; at least 0s", s.drain)
+	}
+	var err error
+	if s.rtp, err = parsePorts(f.RTPPorts); err != nil {
+		return settings{}, fmt.Errorf("--rtp-ports: %w", err)
+	}
+	if f.ExternalIP != "" {
+		if s.external, err = netip.ParseAddr(f.ExternalIP); err != nil {
+			return settings{}, fmt.Errorf("--external-ip: %q is not an IP address", f.ExternalIP)
+		}
+	}
+	if s.egress, err = egress.ParseNetworks(strings.Join(f.EgressAllow, ",")); err != nil {
+		return settings{}, fmt.Errorf("--egress-allow: %w", err)
+	}
+	return s, nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n <= 65535
+}
+
+// parsePorts reads "16384-32767".
+func parsePorts(s string) (media.PortRange, error) {
+	first, last, ok := strings.Cut(s, "-")
+	a, errA := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
+	b, errB := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
+	if !ok || errA != nil || errB != nil || a < 1024 || b < a+3 {
+		return media.PortRange{}, fmt.Errorf("%q is not a range of ports such as 16384-32767, at least four of them, from 1024", s)
+	}
+	return media.PortRange{First: int(a), Last: int(b)}, nil
+}
