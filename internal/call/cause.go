@@ -85,14 +85,12 @@ func CauseOf(status int) Cause {
 		}
 	}
 	switch {
-	case status >= 600:
-		return CallRejected
-	case status >= 500:
-		return TemporaryFailure
 	case status == 410 || status == 485:
 		return UnallocatedNumber
 	case status == 415 || status == 606:
 		return IncompatibleDestination
+	case status >= 600:
+		return CallRejected
 	}
 	return TemporaryFailure
 }

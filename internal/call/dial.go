@@ -291,6 +291,6 @@ func (o *dialling) lose(c *Call, cause Cause) {
 func (o *dialling) release(c *Call) {
 	o.lose(c, OriginatorCancel)
 	if o.winner != nil && slices.Contains(c.legs, o.winner) {
-		c.drop(o.winner, NormalClearing)
+		c.drop(o.winner, ending(o.winner, c.cause))
 	}
 }
