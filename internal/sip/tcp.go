@@ -50,7 +50,7 @@ type outgoing struct {
 // ListenTCP opens a TCP listener; addr is "host:port" with a numeric host, port 0 for any free one. It returns the bound
 // address.
 func (s *Stack) ListenTCP(ctx context.Context, addr string) (netip.AddrPort, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp"+family(addr), addr)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

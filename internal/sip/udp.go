@@ -26,7 +26,7 @@ type packetConn interface {
 // ListenUDP opens a UDP socket; addr is "host:port" with a numeric host, port 0 for any free one. It returns the bound
 // address.
 func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, error) {
-	pc, err := new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	pc, err := new(net.ListenConfig).ListenPacket(ctx, "udp"+family(addr), addr)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
@@ -49,6 +49,14 @@ func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, err
 	s.readers.Add(1)
 	go s.readUDP(conn, u)
 	return u.local, nil
+}
+
+// family keeps a socket for 0.0.0.0 to IPv4, which Go would open for both families.
+func family(addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Is4() {
+		return "4"
+	}
+	return ""
 }
 
 // readUDP reads datagrams until the socket is closed.
