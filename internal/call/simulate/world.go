@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,4 +142,11 @@ func (w *World) until(done func() bool) bool {
 		}
 	}
 	return true
+}
+
+// Forget drops the legs that are over, so that a long simulation does not grow.
+func (w *World) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.legs = slices.DeleteFunc(w.legs, func(l *Leg) bool { return l.over })
 }
