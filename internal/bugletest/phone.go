@@ -30,6 +30,7 @@ type Phone struct {
 	keys     keyring
 	incoming chan *PhoneCall
 	work     sync.WaitGroup // goroutines of the phone and of its calls
+	ready    chan struct{}  // closed when addr is known
 	quit     chan struct{}  // closed by Close
 
 	mu        sync.Mutex
@@ -61,18 +62,20 @@ func New(o Options) (*Phone, error) {
 		o.KeyLength = 100 * time.Millisecond
 	}
 	p := &Phone{o: o, log: o.Log.With("phone", o.Username), behaviour: o.Behaviour, calls: make(map[dialogKey]*PhoneCall),
-		incoming: make(chan *PhoneCall, 64), quit: make(chan struct{}),
+		incoming: make(chan *PhoneCall, 64), quit: make(chan struct{}), ready: make(chan struct{}),
 		keys: keyring{username: o.Username, password: o.Password}}
-	p.stack = sip.New(sip.Options{Log: p.log, OnRequest: p.onRequest, OnACK: p.onACK, OnStray2xx: p.onStray2xx,
-		OnPanic: p.onPanic, Workers: 4})
-	if err := p.listen(); err != nil {
-		return nil, errors.Join(err, p.stack.Close(context.Background()))
-	}
 	var err error
 	p.engine, err = media.NewEngine(media.Options{LocalIP: o.Local.Addr(), Loop: "portable", Loops: 1,
 		Ports: media.PortRange{First: int(o.FirstPort), Last: int(o.LastPort)}, Log: p.log, OnPanic: p.onPanic})
 	if err != nil {
-		return nil, errors.Join(err, p.stack.Close(context.Background()))
+		return nil, err
+	}
+	p.stack = sip.New(sip.Options{Log: p.log, OnRequest: p.onRequest, OnACK: p.onACK, OnStray2xx: p.onStray2xx,
+		OnPanic: p.onPanic, Workers: 4})
+	if err := p.listen(); err != nil {
+		err = errors.Join(err, p.stack.Close(context.Background()))
+		p.engine.Close()
+		return nil, err
 	}
 	return p, nil
 }
@@ -100,6 +103,7 @@ func (p *Phone) listen() error {
 	} else {
 		p.addr, err = p.stack.ListenUDP(ctx, p.o.Local.String())
 	}
+	close(p.ready)
 	return err
 }
 
@@ -236,6 +240,7 @@ func (p *Phone) forget(c *PhoneCall) {
 
 // onRequest takes what others send: new calls, and requests within calls.
 func (p *Phone) onRequest(tx *sip.ServerTransaction, req *sip.Message) {
+	<-p.ready // whoever knows the port already may call before listen has noted it
 	if req.ToTag() != "" {
 		if c := p.call(req.CallID(), req.ToTag()); c != nil && c.onRequest(tx, req) {
 			return
