@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +28,36 @@ func processCPU(pid int) (float64, error) {
 	user, _ := strconv.Atoi(f[11])
 	system, _ := strconv.Atoi(f[12])
 	return float64(user+system) / 100, nil
+}
+
+// profile takes a CPU profile of the server into directory/work.pprof while it works, and returns what waits for it. An
+// empty directory takes none.
+func (b *bench) profile(ctx context.Context, directory, work string) func() error {
+	if directory == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.admin, b.seconds)
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				return err
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			file, err := os.Create(filepath.Join(directory, work+".pprof"))
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(file, resp.Body)
+			return errors.Join(err, file.Close())
+		}()
+	}()
+	return func() error { return <-done }
 }
 
 func freePort() (int, error) {

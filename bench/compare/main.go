@@ -32,14 +32,15 @@ func main() {
 	works := flag.String("works", "answered,bridged,register,relay,prompt,hold", "what to measure, comma-separated")
 	repeat := flag.Int("repeat", 3, "runs of each; medians are printed")
 	seconds := flag.Int("seconds", 10, "length of a run")
+	profile := flag.String("profile", "", "directory to write a CPU profile of the server to, for each work")
 	flag.Parse()
-	if err := run(*works, *repeat, *seconds); err != nil {
+	if err := run(*works, *profile, *repeat, *seconds); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(works string, repeat, seconds int) error {
+func run(works, profile string, repeat, seconds int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b, err := prepare(ctx, seconds)
@@ -62,6 +63,7 @@ func run(works string, repeat, seconds int) error {
 			return fmt.Errorf("unknown work %q", work)
 		}
 		sum := make([]figure, len(measures))
+		profiled := b.profile(ctx, profile, work)
 		for range repeat { // floor and server take turns, so that both see the same neighbours
 			for i, measure := range measures {
 				f, err := measure(ctx)
@@ -73,6 +75,9 @@ func run(works string, repeat, seconds int) error {
 			}
 		}
 		figures = append(figures, sum...)
+		if err := profiled(); err != nil {
+			return err
+		}
 	}
 	fmt.Println("| work | program | median | min | max | unit | note |\n|---|---|---|---|---|---|---|")
 	for _, f := range figures {

@@ -29,6 +29,7 @@ type bench struct {
 	server    *exec.Cmd
 	sip       string
 	http      string
+	admin     string
 	callee    string
 	seconds   int
 	apiKey    string
@@ -91,6 +92,8 @@ func (b *bench) start(ctx context.Context) error {
 				b.sip = value
 			case "http":
 				b.http = value
+			case "admin":
+				b.admin = value
 			}
 		}
 		go io.Copy(io.Discard, out)
@@ -176,12 +179,6 @@ func (b *bench) provision(ctx context.Context) error {
 	}
 	callee := id.ID
 	wait := object{"module": "wait_for_hangup", "data": object{}, "children": object{}}
-	var media string
-	if err := create("/media", object{"name": "prompt", "media_source": "upload"}); err != nil {
-		return err
-	}
-	media = id.ID
-	_ = media
 	for number, flow := range map[string]object{
 		"1000": {"module": "answer", "data": object{}, "children": object{"_": wait}},
 		"2000": {"module": "device", "data": object{"id": callee, "timeout": 30}, "children": object{}},
