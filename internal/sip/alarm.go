@@ -15,8 +15,11 @@ const alarmGrain = instant(10 * time.Millisecond)
 // alarm is one place in the queue, embedded in what is to be woken.
 type alarm struct {
 	index int // in the heap, plus 1; 0 when it is not there
-	ring  func(now instant)
+	owner ringer
 }
+
+// ringer is what an alarm wakes.
+type ringer interface{ ring(now instant) }
 
 // alarms is the one queue of timers of a stack: a heap driven by a single timer of the clock.
 type alarms struct {
@@ -41,7 +44,7 @@ func newAlarms(clock Clock) *alarms { return &alarms{clock: clock, start: clock.
 
 func (q *alarms) now() instant { return instant(q.clock.Now().Sub(q.start)) }
 
-// set moves a to when; 0 takes it out of the queue. It never calls ring.
+// set moves a to when; 0 takes it out of the queue. It rings nothing.
 func (q *alarms) set(a *alarm, when instant) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -90,7 +93,7 @@ func (q *alarms) run() {
 		a := q.heap[0].a
 		q.remove(0)
 		q.mu.Unlock()
-		a.ring(now)
+		a.owner.ring(now)
 		q.mu.Lock()
 	}
 	q.running = false

@@ -65,7 +65,7 @@ func (s *Stack) Request(req *Message, dst Destination, on func(Result)) (*Client
 	}
 	t := &ClientTransaction{method: req.method, branch: newBranch(), to: dst, on: on}
 	t.stack = s
-	t.alarm.ring = t.ring
+	t.alarm.owner = t
 	if t.to.Transport == "" {
 		t.to.Transport = UDP
 	}
@@ -211,7 +211,7 @@ func (t *ClientTransaction) sendCancel() {
 	}
 	c := &ClientTransaction{method: CANCEL, branch: t.branch, to: t.to, on: func(Result) {}}
 	c.stack, c.lane, c.reliable = t.stack, t.lane, t.reliable
-	c.alarm.ring = c.ring
+	c.alarm.owner = c
 	c.request = newMessage()
 	if c.request.parse(m.AppendTo(c.request.buf)) != nil {
 		return
@@ -243,7 +243,7 @@ func (t *ClientTransaction) acknowledge(response *Message) {
 	buf := wirePool.Get().(*[]byte)
 	*buf = m.AppendTo((*buf)[:0])
 	_ = t.stack.sendWire(*buf, t.to, nil) // the response comes again if it is lost
-	wirePool.Put(buf)
+	putWire(buf)
 	m.Release()
 }
 

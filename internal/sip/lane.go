@@ -23,7 +23,11 @@ type lane struct {
 	messages int     // events in the queue that are messages from the wire
 	running  bool    // it is in the run queue or with a worker
 
-	next *lane // in the run queue
+	next *lane    // in the run queue
+	room struct { // what a usual call needs, so that it costs one allocation
+		servers [2]*ServerTransaction
+		queue   [2]event
+	}
 }
 
 // event is one thing to tell the TU.
@@ -78,6 +82,7 @@ func (s *Stack) acquire(callID string, create bool) *lane {
 			return nil
 		}
 		l = &lane{stack: s, callID: strings.Clone(callID)}
+		l.servers, l.queue = l.room.servers[:0], l.room.queue[:0]
 		shard.lanes[l.callID] = l
 	}
 	l.refs++

@@ -52,13 +52,14 @@ func (s *Stack) reject(m *Message, r *Rejection) {
 }
 
 func (s *Stack) respondStateless(response *Message, source Source, via Via) {
-	if _, asked := via.RPort(); !asked && source.Transport == UDP {
-		source.Remote = sentByOf(source, via)
+	to := source.Remote
+	if _, asked := via.RPort(); !asked {
+		to = sentByOf(source, via.Port)
 	}
 	buf := wirePool.Get().(*[]byte)
 	*buf = response.AppendTo((*buf)[:0])
-	_ = s.sendResponse(*buf, source, via, nil)
-	wirePool.Put(buf)
+	_ = s.sendResponse(*buf, source, to, via.Port, nil)
+	putWire(buf)
 	response.Release()
 }
 
@@ -207,7 +208,7 @@ func (s *Stack) receiveCANCEL(l *lane, m *Message, via Via) {
 		return
 	}
 	response := s.response(m, 200, "")
-	if m.ToTag() == "" { // RFC 3261 §9.2: the To-tag should be that of the responses to the INVITE
+	if m.ToTag() == "" && !invite.let { // RFC 3261 §9.2: the To-tag should be that of the responses to the INVITE
 		response.Set("To", m.get(hTo)+";tag="+string(appendToTag(nil, invite.request)))
 	}
 	_ = t.step(inRespond, response)
@@ -226,7 +227,7 @@ func (l *lane) match(m *Message, via Via, method Method) *ServerTransaction {
 		return l.match2543(m, method)
 	}
 	for _, t := range l.servers {
-		if t.method == method && t.via.Branch() == branch && t.via.Port == via.Port && equalFold(t.via.Host, via.Host) {
+		if t.method == method && t.branch == branch && t.port == via.Port && equalFold(t.host, via.Host) {
 			return t
 		}
 	}
@@ -244,6 +245,9 @@ func (l *lane) match2543(m *Message, method Method) *ServerTransaction {
 	number, _ := m.CSeq()
 	via, _ := cutList(m.get(hVia))
 	for _, t := range l.servers {
+		if t.let {
+			continue // it has a cookie
+		}
 		r := t.request
 		n, _ := r.CSeq()
 		top, _ := cutList(r.get(hVia))

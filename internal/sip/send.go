@@ -26,7 +26,7 @@ func (s *Stack) Send(m *Message, dst Destination) error {
 		dst.Transport = UDP
 	}
 	buf := wirePool.Get().(*[]byte)
-	defer wirePool.Put(buf)
+	defer putWire(buf)
 	var err error
 	if m.status != 0 {
 		*buf = m.AppendTo((*buf)[:0])
@@ -81,26 +81,25 @@ func (s *Stack) sendWire(wire []byte, to Destination, owner sender) error {
 	return u.send(wire, to.Addr)
 }
 
-// sendResponse sends a response back to where its request came from: RFC 3261 §18.2.2. On a stream it goes by the
-// connection of the request, or, when that is gone, by one to the sent-by address.
-func (s *Stack) sendResponse(wire []byte, to Source, via Via, owner sender) error {
-	if to.Transport == UDP {
-		u := s.udpFor(to.Destination())
+// sendResponse sends a response back to where its request came from: RFC 3261 §18.2.2. A datagram goes to the address to.
+// On a stream it goes by the connection of the request, or, when that is gone, by one to the port of the sent-by.
+func (s *Stack) sendResponse(wire []byte, source Source, to netip.AddrPort, port uint16, owner sender) error {
+	if source.Transport == UDP {
+		u := s.udpFor(source.Destination())
 		if u == nil {
 			return errors.New("the UDP socket is closed")
 		}
-		return u.send(wire, to.Remote)
+		return u.send(wire, to)
 	}
-	if to.conn != nil && to.conn.send(wire, owner) == nil {
+	if source.conn != nil && source.conn.send(wire, owner) == nil {
 		return nil
 	}
-	return s.sendStream(wire, sentByOf(to, via), true, owner, s.options.DialTimeout)
+	return s.sendStream(wire, sentByOf(source, port), true, owner, s.options.DialTimeout)
 }
 
 // sentByOf returns the address that the request came from with the port of its sent-by, 5060 without one. RFC 3261
 // §18.2.2 would have maddr followed; it is not, since anybody could have responses sent to anywhere by it.
-func sentByOf(source Source, via Via) netip.AddrPort {
-	port := via.Port
+func sentByOf(source Source, port uint16) netip.AddrPort {
 	if port == 0 {
 		port = 5060
 	}

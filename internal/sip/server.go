@@ -2,6 +2,7 @@ package sip
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"sync"
 )
@@ -10,13 +11,17 @@ import (
 type ServerTransaction struct {
 	transaction
 	request *Message
-	via     Via // the top one
+	branch  string // of the top Via; with host and port what requests are matched by
+	host    string
+	port    uint16
 	method  Method
-	reply   Source // where responses go
+	source  Source
+	reply   netip.AddrPort // where responses go
 
 	state    serverState
-	status   int    // of the last response
-	wire     []byte // the last response, kept for retransmission
+	status   int     // of the last response
+	wire     *[]byte // the last response, kept for retransmission
+	let      bool    // the transaction has given up its hold on the request
 	canceled bool
 	onCancel func()
 	onEnd    func()
@@ -34,11 +39,11 @@ const (
 	serverTerminated
 )
 
-// Request returns the request.
+// Request returns the request. It is the message that OnRequest got, so a TU that has released that must not look at it.
 func (t *ServerTransaction) Request() *Message { return t.request }
 
 // Source returns where the request came from.
-func (t *ServerTransaction) Source() Source { return t.request.source }
+func (t *ServerTransaction) Source() Source { return t.source }
 
 // Respond sends a response: any number of provisional ones, then a final one. After a 2xx to INVITE the same or
 // another 2xx may be sent again until the transaction ends (RFC 6026): the TU repeats it until the ACK comes. The error is
@@ -52,7 +57,8 @@ func (t *ServerTransaction) Respond(m *Message) error {
 	return t.step(inRespond, m)
 }
 
-// Reply is Respond with NewResponse(t.Request(), status, reason).
+// Reply is Respond with NewResponse(t.Request(), status, reason). Repeating a 2xx by it needs a request that has not been
+// released.
 func (t *ServerTransaction) Reply(status int, reason string) error {
 	t.lane.mu.Lock()
 	defer t.lane.mu.Unlock()
@@ -60,7 +66,8 @@ func (t *ServerTransaction) Reply(status int, reason string) error {
 }
 
 func (t *ServerTransaction) replyLocked(status int, reason string) error {
-	if t.state == serverTerminated {
+	if t.state == serverTerminated || t.state == serverCompleted || t.state == serverConfirmed ||
+		t.state == serverAccepted && status >= 300 {
 		return ErrEnded
 	}
 	m := t.stack.response(t.request, status, reason)
@@ -125,13 +132,14 @@ func (t *ServerTransaction) endedNow() {
 // newServer makes the transaction of a request and enters it in the lane, which is locked. The message gets a second
 // holder.
 func (l *lane) newServer(m *Message, via Via) *ServerTransaction {
-	t := &ServerTransaction{request: m.retain(), via: via, method: m.method, reply: m.source}
+	t := &ServerTransaction{request: m.retain(), branch: via.Branch(), host: via.Host, port: via.Port, method: m.method,
+		source: m.source}
 	t.stack, t.lane, t.reliable = l.stack, l, m.source.Transport != UDP
-	t.alarm.ring = t.ring
+	t.alarm.owner = t
 	if via.Params.Has("rport") || t.reliable {
-		t.reply.Remote = m.source.Remote // RFC 3581 §4
+		t.reply = m.source.Remote // RFC 3581 §4
 	} else {
-		t.reply.Remote = sentByOf(m.source, via) // RFC 3261 §18.2.2
+		t.reply = sentByOf(m.source, via.Port) // RFC 3261 §18.2.2
 	}
 	l.hold()
 	l.servers = append(l.servers, t)
@@ -176,26 +184,41 @@ var wirePool = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b
 // keep writes the response into the transaction's own buffer.
 func (t *ServerTransaction) keep(m *Message) {
 	if t.wire == nil {
-		t.wire = *wirePool.Get().(*[]byte)
+		t.wire = wirePool.Get().(*[]byte)
 	}
-	t.wire = m.AppendTo(t.wire[:0])
+	*t.wire = m.AppendTo((*t.wire)[:0])
 	t.status = m.status
 }
 
 // forget gives the buffer back when nothing is to be retransmitted any more.
 func (t *ServerTransaction) forget() {
-	if w := t.wire; w != nil {
+	if t.wire != nil {
+		putWire(t.wire)
 		t.wire = nil
-		if cap(w) <= 8<<10 {
-			w = w[:0]
-			wirePool.Put(&w)
-		}
 	}
+}
+
+func putWire(b *[]byte) {
+	if cap(*b) <= 8<<10 {
+		wirePool.Put(b)
+	}
+}
+
+// letGo gives up the transaction's hold on the request once the final response is written: half a minute of waiting for
+// retransmissions needs no more of it than what they are matched by.
+func (t *ServerTransaction) letGo() {
+	if t.let || !hasCookie(t.branch) {
+		return
+	}
+	t.let = true
+	identity := t.branch + t.host
+	t.branch, t.host = identity[:len(t.branch)], identity[len(t.branch):]
+	t.request.Release()
 }
 
 // send sends the kept response.
 func (t *ServerTransaction) send() error {
-	if err := t.stack.sendResponse(t.wire, t.reply, t.via, t); err != nil {
+	if err := t.stack.sendResponse(*t.wire, t.source, t.reply, t.port, t); err != nil {
 		t.end(failure("sip.Respond", ErrTransport, "the response could not be sent: "+err.Error()))
 		return t.err
 	}
@@ -237,6 +260,10 @@ func (t *ServerTransaction) end(err error) {
 	}
 	t.stopTimers()
 	t.forget()
+	if !t.let {
+		t.let = true
+		t.request.Release()
+	}
 	l := t.lane
 	for i, other := range l.servers {
 		if other == t {

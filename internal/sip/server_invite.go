@@ -46,6 +46,7 @@ func (t *ServerTransaction) inviteProceeding(in input, m *Message) error {
 			t.finalSent()
 			t.state = serverAccepted
 			t.startOnly(64 * o.T1) // timer L
+			t.letGo()
 			err := t.send()
 			t.forget()
 			return err
@@ -56,6 +57,7 @@ func (t *ServerTransaction) inviteProceeding(in input, m *Message) error {
 			if !t.reliable {
 				t.startRepeat(o.T1) // timer G
 			}
+			t.letGo()
 			return t.send()
 		}
 	case inSendFailure:

@@ -54,6 +54,7 @@ func (t *ServerTransaction) otherRespond(m *Message) error {
 		return t.send()
 	}
 	t.state = serverCompleted
+	t.letGo()
 	err := t.send()
 	switch {
 	case err != nil:

@@ -186,7 +186,10 @@ func (s *Stack) deliverRequest(e event) {
 	switch {
 	case waited > s.options.QueueDelay && e.m.ToTag() == "":
 		s.counts.refused.Add(1)
-		_ = e.server.Respond(s.overload(e.m))
+		response := s.overload(e.m)
+		_ = e.server.Respond(response)
+		response.Release()
+		e.m.Release()
 	case s.options.OnRequest == nil:
 		_ = e.server.Reply(501, "")
 	default:

@@ -254,7 +254,7 @@ func (c *streamConn) write() {
 			c.mu.Unlock()
 			_ = conn.SetWriteDeadline(time.Now().Add(c.stack.options.WriteTimeout))
 			_, err := conn.Write(*out.wire)
-			wirePool.Put(out.wire)
+			putWire(out.wire)
 			if err != nil {
 				c.close(err)
 				if out.owner != nil {

@@ -15,7 +15,9 @@ type Rules struct {
 }
 
 // Validate checks a parsed message by the default Rules: no extension may be required.
-func Validate(m *Message) *Rejection { return (&Rules{}).Validate(m) }
+func Validate(m *Message) *Rejection { return defaultRules.Validate(m) }
+
+var defaultRules = &Rules{}
 
 // Validate checks a parsed message for what every element must be able to rely on, nil when nothing is wrong: the
 // mandatory headers are there once, well formed and agree with each other; addresses parse; the scheme of the Request-URI is
