@@ -107,7 +107,9 @@ func (r *recording) work() {
 		ended := instant(r.ended.Load())
 		last := r.drain()
 		if ended != 0 {
-			r.flush((ended - r.began).samples())
+			// The last packet's audio may reach beyond the moment at which it came.
+			longest := int64(max(len(r.lines[said]), len(r.lines[heard])))
+			r.flush(max((ended - r.began).samples(), r.done+longest))
 			r.recorder.Ended()
 			return
 		}
