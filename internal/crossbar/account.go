@@ -24,6 +24,7 @@ func accounts() *resource {
 			}
 			return row
 		},
+		summaryKeys: []string{"name", "realm", "enabled", "flags"},
 		order: func(e *edit) []byte {
 			return e.req.api.collators.key(stringAt(e.doc, "language"), stringAt(e.doc, "name"))
 		},

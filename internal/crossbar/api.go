@@ -18,7 +18,8 @@ import (
 type Options struct {
 	Store  *store.Store
 	Sealer Sealer
-	Blobs  Blobs // nil: uploads are refused with 503
+	Cache  *store.Cache // of Store; when set, documents are read by id from it while the database answers
+	Blobs  Blobs        // nil: uploads are refused with 503
 	// ReadAudio decodes an upload to 8 kHz mono, as media.ReadWAV does: what it does not read is refused with 415.
 	// nil: uploads are refused with 503.
 	ReadAudio     func(r io.Reader, limit int64) ([]int16, error)
@@ -45,6 +46,7 @@ type API struct {
 	hasher    *hasher
 	failures  *failures
 	collators collators
+	parsed    parsed
 }
 
 // New prepares an API. It fails when a schema does not compile, the modules' schemas included.

@@ -37,14 +37,14 @@ func (a *API) account(ctx context.Context, id string) (*account, error) {
 		return nil, &fault{status: http.StatusNotFound, message: "bad_identifier",
 			data: say("invalid account_id '" + string(clip(id, 64)) + "'")}
 	}
-	d, err := a.opts.Store.Get(ctx, id, TypeAccount, id)
+	d, err := a.get(ctx, id, TypeAccount, id)
 	if isMissing(err) {
 		return nil, badIdentifier(id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return readAccount(d)
+	return parsedAs(&a.parsed, d, readAccount)
 }
 
 func clip(s string, n int) string {
@@ -74,6 +74,21 @@ func readAccount(d store.Document) (*account, error) {
 	}
 	acc.master = boolAt(acc.private, "master", false)
 	return acc, nil
+}
+
+// user is a user as authentication needs it.
+type user struct {
+	view    bugle.User
+	private map[string]any
+}
+
+func readUser(d store.Document) (*user, error) {
+	view, err := bugle.ParseUser(d.ID, d.Body)
+	if err != nil {
+		return nil, err
+	}
+	private, err := parseObject(d.Private)
+	return &user{view, private}, err
 }
 
 // identity is who a token stands for.
@@ -170,20 +185,17 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	who := &identity{account: acc, userID: ownerID, admin: true}
 	private, holder := acc.private, acc.id
 	if ownerID != "" {
-		d, err := a.opts.Store.Get(ctx, accountID, TypeUser, ownerID)
+		d, err := a.get(ctx, accountID, TypeUser, ownerID)
 		if err != nil {
 			return nil, nil, err
 		}
-		user, err := bugle.ParseUser(d.ID, d.Body)
+		user, err := parsedAs(&a.parsed, d, readUser)
 		if err != nil {
 			return nil, nil, err
 		}
-		if private, err = parseObject(d.Private); err != nil {
-			return nil, nil, err
-		}
-		holder = d.ID
-		who.admin = user.Privilege == "admin"
-		if !user.Enabled {
+		private, holder = user.private, d.ID
+		who.admin = user.view.Privilege == "admin"
+		if !user.view.Enabled {
 			return nil, nil, staleToken()
 		}
 	}

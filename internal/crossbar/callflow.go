@@ -11,9 +11,11 @@ import (
 
 func callflows() *resource {
 	return &resource{noun: "callflows", typ: TypeCallflow, schema: "callflows",
-		within:   map[string]string{"users": IndexOwner},
-		computed: []string{"metadata"},
-		summary:  summariseCallflow, complete: completeCallflow, check: checkCallflow, keys: callflowKeys,
+		within:      map[string]string{"users": IndexOwner},
+		computed:    []string{"metadata"},
+		summary:     summariseCallflow,
+		summaryKeys: []string{"name", "type", "numbers", "patterns", "owner_id", "group_id", "flags", "featurecode", "flow"},
+		complete:    completeCallflow, check: checkCallflow, keys: callflowKeys,
 		index: func(e *edit) []store.Index {
 			var out []store.Index
 			if owner := stringAt(e.doc, "owner_id"); owner != "" && len(owner) <= 128 {
@@ -197,7 +199,7 @@ func composeCallflow(req *request, d *store.Document, doc map[string]any) error 
 			break
 		}
 		for _, typ := range ownedTypes {
-			target, err := req.api.opts.Store.Get(req.ctx, d.AccountID, typ, id)
+			target, err := req.api.get(req.ctx, d.AccountID, typ, id)
 			if isMissing(err) {
 				continue
 			}

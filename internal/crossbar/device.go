@@ -11,7 +11,10 @@ import (
 func devices() *resource {
 	return &resource{noun: "devices", typ: TypeDevice, schema: "devices",
 		within:  map[string]string{"users": IndexOwner},
-		summary: summariseDevice, order: byName, complete: completeDevice, check: checkDevice, keys: deviceKeys,
+		summary: summariseDevice,
+		summaryKeys: []string{"name", "mac_address", "owner_id", "enabled", "device_type", "mobile", "call_recording", "flags",
+			"sip"},
+		order: byName, complete: completeDevice, check: checkDevice, keys: deviceKeys,
 		index: func(e *edit) []store.Index {
 			out := memberIndex(e.doc)
 			if owner := stringAt(e.doc, "owner_id"); owner != "" {

@@ -9,7 +9,8 @@ import (
 )
 
 func directories() *resource {
-	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories", summary: picking("name"), order: byName,
+	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories", summary: picking("name"),
+		summaryKeys: []string{"name", "flags"}, order: byName,
 		computed: []string{"users"}, // membership is kept by the members
 		check: func(e *edit) error {
 			if most := intAt(e.doc, "max_dtmf"); most > 0 && most < intAt(e.doc, "min_dtmf") {

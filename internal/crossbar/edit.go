@@ -362,7 +362,7 @@ func (req *request) mayReadSecrets() bool { return req.identity != nil && req.id
 // fetch answers GET on a document.
 func (req *request) fetch(res *resource) (*reply, error) {
 	id := req.route.arg()
-	d, err := req.api.opts.Store.Get(req.ctx, req.accountOf(res, id), res.typ, id)
+	d, err := req.api.get(req.ctx, req.accountOf(res, id), res.typ, id)
 	if err != nil {
 		return nil, req.missing(err, id)
 	}

@@ -34,7 +34,7 @@ func (req *request) list(res *resource) (*reply, error) {
 // parentExists checks the noun between account and resource.
 func (req *request) parentExists() error {
 	parent := req.api.resources[req.route.parent]
-	_, err := req.api.opts.Store.Get(req.ctx, req.account.id, parent.typ, req.route.parentID)
+	_, err := req.api.get(req.ctx, req.account.id, parent.typ, req.route.parentID)
 	return req.missing(err, req.route.parentID)
 }
 
@@ -74,11 +74,11 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 			data = append(data, ',')
 		}
 		row := map[string]any{}
-		doc, err := parseObject(docs[i].Body)
-		if err != nil {
-			return nil, err
-		}
 		if res.summary != nil {
+			doc, err := parseKeys(docs[i].Body, res.summaryKeys)
+			if err != nil {
+				return nil, err
+			}
 			row = res.summary(doc)
 		}
 		row["id"] = docs[i].ID
@@ -122,7 +122,7 @@ func (req *request) pageSize(p *page) (int, error) {
 
 // rows reads up to size documents that pass, and where the next page begins, nil at the end.
 func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document, []byte, error) {
-	var out []store.Document
+	out := make([]store.Document, 0, min(size, storePage))
 	for {
 		q.Limit = min(size-len(out), storePage)
 		if keep != nil {
@@ -135,9 +135,6 @@ func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document
 		for i := range docs {
 			if keep != nil && !keep(&docs[i]) {
 				continue
-			}
-			if len(out) == size { // one more than asked for: the page ends before it
-				return out, nil, nil
 			}
 			out = append(out, docs[i])
 			if len(out) < size {

@@ -24,7 +24,8 @@ func mediaFiles() *resource {
 			row["is_prompt"] = stringAt(doc, "prompt_id") != ""
 			return row
 		},
-		complete: completeMedia,
+		summaryKeys: []string{"name", "language", "media_source", "prompt_id", "flags"},
+		complete:    completeMedia,
 		keys: func(e *edit) []store.Key {
 			prompt := strings.ToLower(stringAt(e.doc, "prompt_id"))
 			if prompt == "" {
@@ -168,7 +169,7 @@ func isWAV(contentType string) bool {
 // downloadMedia answers GET /media/{id}/raw.
 func (req *request) downloadMedia() (*reply, error) {
 	id := req.route.arg()
-	d, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeMedia, id)
+	d, err := req.api.get(req.ctx, req.account.id, TypeMedia, id)
 	if err != nil {
 		return nil, req.missing(err, id)
 	}

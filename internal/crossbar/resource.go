@@ -26,8 +26,9 @@ type resource struct {
 	// endpoints beside those that every document has; a path given here replaces the document's own.
 	endpoints []endpoint
 
-	// summary is a row of the list, without its id.
-	summary func(doc map[string]any) map[string]any
+	// summary is a row of the list, without its id, made of the document's keys that are named here.
+	summary     func(doc map[string]any) map[string]any
+	summaryKeys []string
 	// order is the sort key of lists; without it they are in the order of ids.
 	order func(e *edit) []byte
 

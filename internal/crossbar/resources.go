@@ -22,7 +22,8 @@ func resources() []*resource {
 }
 
 func menus() *resource {
-	return &resource{noun: "menus", typ: TypeMenu, schema: "menus", summary: picking("name"), order: byName,
+	return &resource{noun: "menus", typ: TypeMenu, schema: "menus", summary: picking("name"),
+		summaryKeys: []string{"name", "flags"}, order: byName,
 		secrets: []string{"record_pin"}}
 }
 

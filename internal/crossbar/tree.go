@@ -47,6 +47,18 @@ func parseTree(text []byte) (any, error) {
 	return v, nil
 }
 
+// parseKeys reads some top-level keys of a document that the store returned, and passes over the others.
+func parseKeys(text []byte, keys []string) (map[string]any, error) {
+	p := treeParser{text: text, only: keys}
+	p.space()
+	v, err := p.value(0)
+	o, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, errNotJSON
+	}
+	return o, nil
+}
+
 // parseObject is parseTree for a document that the store returned.
 func parseObject(text []byte) (map[string]any, error) {
 	v, err := parseTree(text)
@@ -63,6 +75,32 @@ func parseObject(text []byte) (map[string]any, error) {
 type treeParser struct {
 	text []byte
 	at   int
+	only []string // when not nil, the top-level keys that are wanted
+}
+
+// skip passes over a value of a document that is known to be valid.
+func (p *treeParser) skip() {
+	depth := 0
+	for ; p.at < len(p.text); p.at++ {
+		switch p.text[p.at] {
+		case '"':
+			for p.at++; p.at < len(p.text) && p.text[p.at] != '"'; p.at++ {
+				if p.text[p.at] == '\\' {
+					p.at++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth < 0 {
+				return
+			}
+		case ',':
+			if depth == 0 {
+				return
+			}
+		}
+	}
 }
 
 func (p *treeParser) space() {
@@ -97,11 +135,17 @@ func (p *treeParser) value(depth int) (any, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	}
-	for word, v := range map[string]any{"true": true, "false": false, "null": nil} {
-		if bytes.HasPrefix(p.text[p.at:], []byte(word)) {
-			p.at += len(word)
-			return v, nil
-		}
+	rest := p.text[p.at:]
+	switch {
+	case bytes.HasPrefix(rest, []byte("true")):
+		p.at += 4
+		return true, nil
+	case bytes.HasPrefix(rest, []byte("false")):
+		p.at += 5
+		return false, nil
+	case bytes.HasPrefix(rest, []byte("null")):
+		p.at += 4
+		return nil, nil
 	}
 	return nil, errNotJSON
 }
@@ -129,6 +173,13 @@ func (p *treeParser) object(depth int) (any, error) {
 		}
 		p.at++
 		p.space()
+		if depth == 0 && p.only != nil && !slices.Contains(p.only, key) {
+			if p.skip(); p.peek() == ',' {
+				p.at++
+				continue
+			}
+			return o, nil
+		}
 		v, err := p.value(depth + 1)
 		if err != nil {
 			return nil, err

@@ -9,6 +9,9 @@ import (
 func users() *resource {
 	return &resource{noun: "users", typ: TypeUser, schema: "users",
 		summary: summariseUser,
+		summaryKeys: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
+			"timezone", "call_recording", "service", "flags", "call_forward", "caller_id", "do_not_disturb", "hotdesk",
+			"music_on_hold", "vm_to_email_enabled"},
 		order: func(e *edit) []byte {
 			return e.collated(stringAt(e.doc, "last_name") + " " + stringAt(e.doc, "first_name"))
 		},
