@@ -200,8 +200,9 @@ func (l *leg) Answer() {
 	if l.state != incoming || l.ended || l.uas.answering {
 		return
 	}
-	// RFC 3262 §3: no 2xx before the PRACK for a reliable response with a description.
-	if l.uas.reliable != nil && l.uas.reliable.sdp != nil {
+	// RFC 3262 §3: no 2xx before the PRACK for a reliable response with a description. One without could be passed over, but
+	// simple phones expect its PRACK to be answered first.
+	if l.uas.reliable != nil {
 		l.uas.answering = true
 		return
 	}
@@ -223,10 +224,6 @@ func (l *leg) sendOK() {
 		}
 		sdp, ours = offer, true
 		l.lastSDP = offer
-	}
-	if l.uas.reliable != nil {
-		l.uas.reliable.stop()
-		l.uas.reliable = nil
 	}
 	res := l.response(200, sdp)
 	res.Add("Supported", supported)
