@@ -167,12 +167,16 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	if w.store, err = store.OpenSQLite(context.Background(), filepath.Join(dir, "bugle.db"), store.Options{Now: w.clock.now}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.store.Close() })
+	cache := store.NewCache(w.store, store.CacheOptions{})
+	t.Cleanup(func() {
+		cache.Close()
+		w.store.Close()
+	})
 	blobs, err := store.NewBlobs(filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := crossbar.Options{Store: w.store, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
+	opts := crossbar.Options{Store: w.store, Cache: cache, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
 		Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
 		OnPanic: func(v any) {
 			w.mu.Lock()
