@@ -3,6 +3,7 @@ package media
 import (
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,12 +37,17 @@ type bench struct {
 	core core
 }
 
+var benchClips = sync.OnceValue(func() (clips []*Clip) {
+	for key := range len(keys) {
+		clips = append(clips, NewClip("", DTMF(keys[key:key+1], defaultKey, keyGap)))
+	}
+	return clips
+})
+
 func newBench() *bench {
 	engine := &Engine{began: time.Unix(1_800_000_000, 0), timeout: defaultMediaTimeout, sessions: map[*Session]struct{}{},
 		load: make([]atomic.Int64, 1), log: slog.New(slog.DiscardHandler)}
-	for key := range len(keys) {
-		engine.clips = append(engine.clips, NewClip("", DTMF(keys[key:key+1], defaultKey, keyGap)))
-	}
+	engine.clips = benchClips()
 	b := &bench{}
 	b.core = newCore(engine, 0)
 	return b

@@ -136,6 +136,9 @@ func (l *leg) receiveReport(from netip.AddrPort, b []byte) {
 
 // take reads one packet of a compound.
 func (r *reports) take(l *leg, b []byte) {
+	if len(b) < 8 {
+		return
+	}
 	blocks := b[8:]
 	switch b[1] {
 	case rtcpSender:
