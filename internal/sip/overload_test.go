@@ -236,6 +236,7 @@ func TestBrokenRequestsAreAnsweredWithoutATransaction(t *testing.T) {
 		{"Contact", "Contact: <sip:alice@192.0.2.99:5080>", "Contact: *", "400 Malformed Contact"},
 		{"no colon", "Content-Length: 0", "Content-Length 0", "400 Header Line Without Colon"},
 		{"bare CR", "Call-ID: c1", "Call-ID: c\r1", "400 Control Character In Header"},
+		{"folding to nothing", "Call-ID: c1\n", "Call-ID: c1\n \n", "400 Folded Line Is Empty"},
 		{"NUL", "Call-ID: c1", "Call-ID: c\x001", "400 Control Character In Header"},
 		{"not SIP", "INVITE sip:bob@192.0.2.1 SIP/2.0", "GET / HTTP/1.1", ""},
 	} {

@@ -82,18 +82,18 @@ func (m *Message) parse(data []byte) *ParseError {
 	return problem
 }
 
-// nextLine returns the line that starts at from, without its line end, and where the next one starts.
+// nextLine returns the line that starts at from, without its line end, and where the next one starts. Only CRLF ends a
+// line: elements that differ about a lone LF would read different messages in the same bytes.
 func nextLine(data []byte, from int) (line []byte, next int, ok bool) {
-	i := bytes.IndexByte(data[from:], '\n')
-	if i < 0 {
-		return nil, 0, false
+	for at := from; ; {
+		i := bytes.IndexByte(data[at:], '\n')
+		if i < 0 {
+			return nil, 0, false
+		}
+		if at += i + 1; at-2 >= from && data[at-2] == '\r' {
+			return data[from : at-2], at, true
+		}
 	}
-	end := from + i
-	next = end + 1
-	if i > 0 && data[end-1] == '\r' {
-		end--
-	}
-	return data[from:end], next, true
 }
 
 func badRequest(reason string) *ParseError { return &ParseError{Status: 400, Reason: reason} }
@@ -120,7 +120,7 @@ func (m *Message) parseStartLine(line []byte) (problem *ParseError, isSIP bool) 
 	m.method = methodOf(method)
 	uri, version := rest[:last], rest[last:]
 	m.uri = strings.TrimRight(uri, " ")
-	if len(uri) != len(m.uri)+1 || m.uri == "" || strings.IndexAny(m.uri, " \t\r\x00") >= 0 {
+	if len(uri) != len(m.uri)+1 || m.uri == "" || strings.IndexAny(m.uri, " \t\r\n\x00") >= 0 {
 		return badRequest("Malformed Request-Line"), true
 	}
 	major, minor, dot := strings.Cut(version[4:], ".")
@@ -139,6 +139,9 @@ func (m *Message) parseStartLine(line []byte) (problem *ParseError, isSIP bool) 
 func (m *Message) parseStatusLine(text string) (*ParseError, bool) {
 	version, rest, _ := strings.Cut(text, " ")
 	code, reason, _ := strings.Cut(rest, " ")
+	if strings.IndexAny(reason, "\r\n") >= 0 {
+		return &ParseError{Reason: "malformed Status-Line"}, false
+	}
 	status, ok := number(code, 699)
 	if !ok || len(code) != 3 || status < 100 || !equalFold(version, "SIP/2.0") {
 		return &ParseError{Reason: "malformed Status-Line"}, false
@@ -197,7 +200,8 @@ func (m *Message) addParsed(start, end int) *ParseError {
 	if len(line) > MaxHeaderLine {
 		return badRequest("Header Field Too Long")
 	}
-	if nul := bytes.IndexByte(line, 0); nul == 0 || nul > 0 && line[nul-1] != '\\' || bytes.IndexByte(line, '\r') >= 0 {
+	if nul := bytes.IndexByte(line, 0); nul == 0 || nul > 0 && line[nul-1] != '\\' || bytes.IndexByte(line, '\r') >= 0 ||
+		bytes.IndexByte(line, '\n') >= 0 {
 		return badRequest("Control Character In Header") // RFC 3261 §25.1 allows NUL only as a quoted pair
 	}
 	colon := bytes.IndexByte(line, ':')

@@ -68,32 +68,17 @@ func (f *framer) next() (message []byte, ping bool, err *frameError) {
 
 // findEnd looks for the end of the header part and computes the message's length.
 func (f *framer) findEnd() *frameError {
-	for {
-		i := bytes.IndexByte(f.buf[f.scan:], '\n')
-		if i < 0 {
-			break
-		}
-		after := f.scan + i + 1
-		rest := f.buf[after:]
-		if len(rest) == 0 || rest[0] == '\r' && len(rest) == 1 {
-			break
-		}
-		f.scan = after
-		n := 0
-		if rest[0] == '\n' {
-			n = 1
-		} else if rest[0] == '\r' && rest[1] == '\n' {
-			n = 2
-		}
-		if n > 0 {
-			return f.measure(f.buf[f.start : after+n])
-		}
+	if i := bytes.Index(f.buf[f.scan:], endOfHead); i >= 0 {
+		return f.measure(f.buf[f.start : f.scan+i+len(endOfHead)])
 	}
+	f.scan = max(f.start, len(f.buf)-len(endOfHead)+1)
 	if len(f.buf)-f.start > MaxStreamMessage {
 		return &frameError{ParseError: ParseError{Reason: "header part too long"}}
 	}
 	return nil
 }
+
+var endOfHead = []byte("\r\n\r\n")
 
 func (f *framer) measure(head []byte) *frameError {
 	length, problem := contentLength(head)

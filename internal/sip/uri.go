@@ -84,8 +84,8 @@ func parseSIPURI(scheme, rest string) (URI, error) {
 		rest = rest[at+1:]
 		if colon := strings.IndexByte(user, ':'); colon >= 0 {
 			user, u.Password = user[:colon], user[colon+1:]
-			if _, ok := unescape(u.Password); !ok {
-				return URI{}, badURI("the password has a broken escape")
+			if _, ok := unescape(u.Password); !ok || strings.IndexByte(u.Password, ':') >= 0 {
+				return URI{}, badURI("the password has a colon or a broken escape")
 			}
 		}
 		var ok bool
