@@ -343,19 +343,20 @@ const offerSDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r
 
 // peer is a SIP element that sends exactly what a test tells it to, over a UDP socket of its own.
 type peer struct {
-	t      testing.TB
-	conn   *net.UDPConn
-	addr   netip.AddrPort
-	server netip.AddrPort
-	user   string
-	realm  string
-	callID string
-	tag    string
-	to     string // To of requests within the dialog, with tag
-	target string
-	seq    int
-	branch int
-	last   string // Via of the last request
+	t       testing.TB
+	conn    *net.UDPConn
+	addr    netip.AddrPort
+	server  netip.AddrPort
+	user    string
+	realm   string
+	callID  string
+	tag     string
+	to      string // To of requests within the dialog, with tag
+	target  string
+	seq     int
+	last    string // Via of the last request
+	leg     call.Leg
+	invited *sip.Message // the last request of the server that a test keeps
 }
 
 var peers atomic.Int64
@@ -390,9 +391,8 @@ func (p *peer) request(method, uri string, headers []string, body string) {
 	if method != "ACK" && method != "CANCEL" {
 		p.seq++
 	}
-	p.branch++
 	if method != "CANCEL" {
-		p.last = fmt.Sprintf("SIP/2.0/UDP %s;branch=z9hG4bK%s%d;rport", p.addr, p.tag, p.branch)
+		p.last = fmt.Sprintf("SIP/2.0/UDP %s;branch=z9hG4bK%s%d;rport", p.addr, p.tag, peers.Add(1))
 	}
 	to := p.to
 	if to == "" {

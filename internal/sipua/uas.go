@@ -133,8 +133,7 @@ func (l *leg) repeat(p *provisional) {
 // prack takes the acknowledgement of a reliable provisional (RFC 3262 §3).
 func (l *leg) prack(tx *sip.ServerTransaction, req *sip.Message) {
 	p := l.uas.reliable
-	seq, _ := l.uas.reqCSeq()
-	if p == nil || !rackIs(req.Header("RAck"), p.rseq, seq) {
+	if p == nil || !l.uas.acknowledges(req.Header("RAck"), p) {
 		l.agent.reply(tx, req, 481, "")
 		return
 	}
@@ -173,11 +172,11 @@ func (l *leg) prack(tx *sip.ServerTransaction, req *sip.Message) {
 	}
 }
 
-func (u *uas) reqCSeq() (uint32, sip.Method) { return u.req.CSeq() }
-
-func rackIs(value string, rseq, cseq uint32) bool {
+// acknowledges says whether a RAck names the response and the INVITE.
+func (u *uas) acknowledges(value string, p *provisional) bool {
+	seq, _ := u.req.CSeq()
 	f := strings.Fields(value)
-	return len(f) == 3 && f[0] == strconv.FormatUint(uint64(rseq), 10) && f[1] == strconv.FormatUint(uint64(cseq), 10) &&
+	return len(f) == 3 && f[0] == strconv.FormatUint(uint64(p.rseq), 10) && f[1] == strconv.FormatUint(uint64(seq), 10) &&
 		f[2] == string(sip.INVITE)
 }
 
@@ -230,7 +229,7 @@ func (l *leg) sendOK() {
 	l.timer.seconds, l.timer.refresh = l.uas.timer.seconds, l.uas.timer.refresh
 	l.addSessionExpires(res)
 	l.state = accepted
-	seq, _ := l.uas.reqCSeq()
+	seq, _ := l.uas.req.CSeq()
 	if err := l.accepting(l.uas.tx, res, seq, ours); err != nil {
 		l.log.Warn("the answer could not be sent", "error", err)
 	}
