@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -199,10 +200,10 @@ func exerciseCacheFollows(t *testing.T, o opener) {
 func exerciseCacheRace(t *testing.T, o opener) {
 	s := o.open(t, Options{})
 	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond, MaxBytes: 20000}) // small, so that entries come and go
-	const workers, rounds = 6, 120
+	const workers, rounds = 4, 50
 	stop := make(chan struct{})
 	var readers, writers sync.WaitGroup
-	for w := range 3 { // readers that load all the time, to race with the writers
+	for w := range 2 { // readers that load all the time, to race with the writers
 		readers.Go(func() {
 			for i := w; ; i++ {
 				select {
@@ -210,6 +211,7 @@ func exerciseCacheRace(t *testing.T, o opener) {
 					return
 				default:
 				}
+				runtime.Gosched() // the writers matter more
 				n := i % workers
 				_, _ = c.Get(context.Background(), "acme", "user", fmt.Sprint("u", n))
 				_, _ = c.GetByKey(context.Background(), Key{"number", "acme", fmt.Sprint(n, "-", i%5)})

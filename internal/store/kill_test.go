@@ -115,7 +115,7 @@ func writer(dir, run string, writes int, prefix ...string) *exec.Cmd {
 // had acknowledged.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	rounds := 8
+	rounds := 5
 	if testing.Short() {
 		rounds = 2
 	}

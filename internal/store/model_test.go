@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,25 +14,29 @@ import (
 	"bugle"
 )
 
-// TestModel makes random histories and compares the store with a map after each step.
+// TestModel makes random histories and compares the store with a map after each step. Every history has an account of
+// its own in one database.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	s := sqliteIn(t.TempDir()).open(t, Options{})
+	c := NewCache(s, CacheOptions{MaxBytes: 5000})
+	defer c.Close()
+	histories := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			t.Fatal(err)
+		histories++
+		m := &model{s: s, c: c, account: fmt.Sprint("account", histories), docs: map[string]Document{}}
+		m.check(rt)
+		for range rapid.IntRange(1, 12).Draw(rt, "writes") {
+			m.write(rt)
+			m.check(rt)
 		}
-		s := sqliteIn(dir).open(t, Options{})
-		defer s.Close()
-		m := &model{s: s, c: NewCache(s, CacheOptions{MaxBytes: 5000}), docs: map[string]Document{}}
-		defer m.c.Close()
-		rt.Repeat(map[string]func(*rapid.T){"": m.check, "write": m.write})
 	})
 }
 
 type model struct {
 	s       *Store
 	c       *Cache
+	account string
 	docs    map[string]Document // soft-deleted ones too
 	changes int
 }
@@ -54,12 +57,12 @@ func (m *model) write(t *rapid.T) {
 	plan := make([]func(tx *Tx) error, 0, steps)
 	changes := 0
 	for range steps {
-		id, guard := modelIDs.Draw(t, "id"), modelGuard.Draw(t, "guard")
+		id, guard := m.account+modelIDs.Draw(t, "id"), modelGuard.Draw(t, "guard")
 		remove, hard := rapid.IntRange(0, 3).Draw(t, "verb") == 0, rapid.Bool().Draw(t, "hard")
-		d := Document{AccountID: "acme", Type: "user", ID: id, SortKey: []byte(modelSort.Draw(t, "sort")),
+		d := Document{AccountID: m.account, Type: "user", ID: id, SortKey: []byte(modelSort.Draw(t, "sort")),
 			Body: json.RawMessage(fmt.Sprintf(`{"n":%d}`, rapid.Int().Draw(t, "body")))}
 		for _, n := range modelNumbers.Draw(t, "numbers") {
-			d.Keys = append(d.Keys, Key{"number", "acme", n})
+			d.Keys = append(d.Keys, Key{"number", m.account, n})
 		}
 		for _, o := range modelOwners.Draw(t, "owners") {
 			d.Index = append(d.Index, Index{"owner_id", o})
@@ -76,7 +79,7 @@ func (m *model) write(t *rapid.T) {
 		plan = append(plan, func(tx *Tx) error {
 			rev := m.rev(tx, id, guard)
 			if remove {
-				_, err := tx.Delete("acme", "user", id, rev, hard)
+				_, err := tx.Delete(m.account, "user", id, rev, hard)
 				return err
 			}
 			return tx.Put(&d, rev)
@@ -107,7 +110,7 @@ func (m *model) rev(tx *Tx, id, guard string) string {
 	case "wrong":
 		return "7-nonsense"
 	}
-	if d, err := tx.GetAny("acme", "user", id); err == nil {
+	if d, err := tx.GetAny(m.account, "user", id); err == nil {
 		return d.Rev
 	}
 	return "1-none"
@@ -150,19 +153,20 @@ func (m *model) judge(docs map[string]Document, d *Document, guard string, remov
 func (m *model) check(t *rapid.T) {
 	var living []Document
 	for _, id := range []string{"a", "b", "c", "d"} {
+		id = m.account + id
 		want, ok := m.docs[id]
 		ok = ok && !want.Deleted
 		if ok {
 			living = append(living, want)
 		}
-		got, err := m.s.Get(t.Context(), "acme", "user", id)
-		cached, err2 := m.c.Get(t.Context(), "acme", "user", id)
+		got, err := m.s.Get(t.Context(), m.account, "user", id)
+		cached, err2 := m.c.Get(t.Context(), m.account, "user", id)
 		if ok != (err == nil) || ok != (err2 == nil) || ok && (string(got.Body) != string(want.Body) || got.Rev != cached.Rev) {
 			t.Fatalf("%s is %s %v, cached %s %v, want %s", id, got.Body, err, cached.Body, err2, want.Body)
 		}
 	}
 	for _, number := range []string{"1", "2", "3", "4"} {
-		key, holder := Key{"number", "acme", number}, ""
+		key, holder := Key{"number", m.account, number}, ""
 		for _, d := range living {
 			if slices.Contains(d.Keys, key) {
 				holder = d.ID
@@ -181,7 +185,7 @@ func (m *model) check(t *rapid.T) {
 		return strings.Compare(a.ID, b.ID)
 	})
 	for _, owner := range []string{"", "x", "y"} {
-		q, index := Query{AccountID: "acme", Type: "user", Limit: 2}, Index{}
+		q, index := Query{AccountID: m.account, Type: "user", Limit: 2}, Index{}
 		want := []string{}
 		if owner != "" {
 			index = Index{"owner_id", owner}
@@ -203,12 +207,12 @@ func (m *model) check(t *rapid.T) {
 				break
 			}
 		}
-		cached, err := m.c.ListByIndex(t.Context(), "acme", "user", index)
+		cached, err := m.c.ListByIndex(t.Context(), m.account, "user", index)
 		if err != nil || cmp.Diff(want, got) != "" || cmp.Diff(want, ids(cached)) != "" {
 			t.Fatalf("list of %q is %v, cached %v %v, want %v", owner, got, ids(cached), err, want)
 		}
 	}
-	log, err := m.s.AccountChanges(t.Context(), "acme", 0, 1000)
+	log, err := m.s.AccountChanges(t.Context(), m.account, 0, 1000)
 	if err != nil || len(log) != min(m.changes, 1000) {
 		t.Fatalf("%d changes, %v, want %d", len(log), err, m.changes)
 	}
