@@ -1,0 +1,280 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bugle/internal/bugletest"
+	"bugle/internal/media"
+	"bugle/internal/speech"
+)
+
+const apiKey = "89abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+
+// serving is the one `bugle serve` that all tests of this package use, each with an account of its own.
+var serving struct {
+	once  sync.Once
+	err   error
+	cmd   *exec.Cmd
+	log   lockedBuffer
+	dir   string
+	sip   netip.AddrPort
+	http  string
+	admin string
+	read  sync.WaitGroup
+}
+
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if err := stopServing(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s\n", err, serving.log.String())
+		status = 1
+	}
+	if err := goleak.Find(); err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// startServing builds the program as its user would and starts it on loopback.
+func startServing() error {
+	var err error
+	if serving.dir, err = os.MkdirTemp("", "bugle-peers-"); err != nil {
+		return err
+	}
+	binary := filepath.Join(serving.dir, "bugle")
+	build := exec.Command("go", "build", "-o", binary, "bugle/cmd/bugle")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building bugle: %w\n%s", err, out)
+	}
+	serving.cmd = exec.Command(binary, "serve", "--data-dir", filepath.Join(serving.dir, "data"), "--sip", "127.0.0.1:0",
+		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rtp-ports", "22000-25999", "--egress-allow", "127.0.0.0/8",
+		"--drain", "1s")
+	serving.cmd.Env = []string{"BUGLE_API_KEY=" + apiKey, "PATH=" + os.Getenv("PATH"), "HOME=" + serving.dir}
+	serving.cmd.Stderr = &serving.log
+	stdout, err := serving.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := serving.cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewReader(stdout)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("serve ended before it was ready: %w", err)
+	}
+	var sip string
+	if n, err := fmt.Sscanf(line, "bugle ready sip=%s http=%s admin=%s data=", &sip, &serving.http, &serving.admin); n != 3 {
+		return fmt.Errorf("the ready line is %q: %w", line, err)
+	}
+	serving.read.Go(func() { _, _ = io.Copy(io.Discard, lines) })
+	serving.sip, err = netip.ParseAddrPort(sip)
+	return err
+}
+
+// stopServing ends the server and tells whether it had panicked or did not stop as it should.
+func stopServing() error {
+	if serving.dir != "" {
+		defer os.RemoveAll(serving.dir)
+	}
+	if serving.cmd == nil || serving.cmd.Process == nil {
+		return nil
+	}
+	panics := countPanics()
+	_ = serving.cmd.Process.Signal(syscall.SIGTERM)
+	killed := time.AfterFunc(time.Minute, func() { _ = serving.cmd.Process.Kill() })
+	defer killed.Stop()
+	serving.read.Wait()
+	if err := serving.cmd.Wait(); err != nil {
+		return fmt.Errorf("bugle serve ended with %w", err)
+	}
+	return panics
+}
+
+func countPanics() error {
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	answer, err := client.Get("http://" + serving.admin + "/metrics")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "bugle_panics_total") && !strings.HasSuffix(lines.Text(), " 0") {
+			return errors.New("the server recovered from a panic: " + lines.Text())
+		}
+	}
+	return lines.Err()
+}
+
+// office is an account with two people and a directory, made over the HTTP API.
+type office struct {
+	t         *testing.T
+	ctx       context.Context
+	api       *bugletest.API
+	account   string
+	realm     string
+	passwords map[string]string // by user name
+	lee       string            // user name of Ann Lee's phone, extension 1001
+	bob       string            // of Bob Nowak's, 1002
+}
+
+type object = map[string]any
+
+// newOffice makes an account of its own on the shared server.
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	serving.once.Do(func() { serving.err = startServing() })
+	if serving.err != nil {
+		t.Fatalf("%v\n%s", serving.err, serving.log.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	client := &http.Client{Timeout: 20 * time.Second}
+	t.Cleanup(client.CloseIdleConnections)
+	o := &office{t: t, ctx: ctx, api: bugletest.NewAPI("http://"+serving.http, client), passwords: map[string]string{}}
+	must(t, o.api.LoginKey(ctx, apiKey))
+	tag := strings.ToLower(rand.Text()[:8])
+	o.realm, o.lee, o.bob = tag+".peers.example", "lee"+tag, "bob"+tag
+	var err error
+	o.account, err = o.api.Create(ctx, o.api.Account(), object{"name": "Peers " + tag, "realm": o.realm})
+	must(t, err)
+	directory := o.create("directories", object{"name": "Everybody", "min_dtmf": 3, "confirm_match": true})
+	o.create("callflows", object{"name": "Directory", "numbers": []string{"411"},
+		"flow": object{"module": "directory", "data": object{"id": directory}, "children": object{}}})
+	o.employ("Ann", "Lee", "1001", o.lee, directory)
+	o.employ("Bob", "Nowak", "1002", o.bob, directory)
+	return o
+}
+
+func (o *office) create(kind string, document object) string {
+	o.t.Helper()
+	id, err := o.api.Create(o.ctx, "/accounts/"+o.account+"/"+kind, document)
+	must(o.t, err)
+	return id
+}
+
+func (o *office) employ(first, last, extension, username, directory string) {
+	o.t.Helper()
+	o.passwords[username] = strings.ToLower(rand.Text()[:16])
+	user := o.create("users", object{"first_name": first, "last_name": last,
+		"caller_id": object{"internal": object{"name": first + " " + last, "number": extension}}})
+	o.create("devices", object{"name": first + "'s phone", "owner_id": user,
+		"sip": object{"username": username, "password": o.passwords[username]}})
+	flow := o.create("callflows", object{"name": first, "numbers": []string{extension},
+		"flow": object{"module": "user", "data": object{"id": user, "timeout": 20}, "children": object{}}})
+	must(o.t, o.api.Patch(o.ctx, "/accounts/"+o.account+"/users/"+user, object{"directories": object{directory: flow}}))
+}
+
+// phone registers a phone of our own.
+func (o *office) phone(username string, behaviour bugletest.Behaviour) *bugletest.Phone {
+	o.t.Helper()
+	began := time.Now()
+	p, err := bugletest.New(bugletest.Options{Server: serving.sip, Realm: o.realm, Username: username,
+		Password: o.passwords[username], Behaviour: behaviour, Recogniser: prompts(), FirstPort: 26000, LastPort: 27998,
+		OnEvent: func(_ *bugletest.PhoneCall, e bugletest.Event) {
+			o.t.Logf("%6.2f %s %s", time.Since(began).Seconds(), username, e)
+		}})
+	must(o.t, err)
+	o.t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			o.t.Error(err)
+		}
+	})
+	must(o.t, p.Register(o.ctx))
+	return p
+}
+
+// next is the next call that comes to a phone.
+func (o *office) next(p *bugletest.Phone) *bugletest.PhoneCall {
+	o.t.Helper()
+	select {
+	case call := <-p.Incoming():
+		return call
+	case <-o.ctx.Done():
+		o.t.Fatalf("no call came in\n%.4000s", serving.log.String())
+		return nil
+	}
+}
+
+// ends checks how a call ended.
+func (o *office) ends(call *bugletest.PhoneCall, status int, remote bool) {
+	o.t.Helper()
+	end, err := call.WaitEnd(o.ctx)
+	must(o.t, err)
+	if end.Status != status || end.Remote != remote {
+		o.t.Errorf("ended with %q, want %d, by the other side %v", end, status, remote)
+	}
+}
+
+// hears waits for a tone.
+func (o *office) hears(call *bugletest.PhoneCall, hertz float64) {
+	o.t.Helper()
+	_, err := call.WaitTone(o.ctx, hertz)
+	must(o.t, err)
+}
+
+// prompts recognises what bugle says.
+var prompts = sync.OnceValue(func() *bugletest.Recogniser {
+	catalogue := speech.NewCatalogue(speech.Options{})
+	var clips []*media.Clip
+	for _, id := range speech.BuiltinPrompts() {
+		clips = append(clips, catalogue.Prompt(context.Background(), "", "en-us", id))
+	}
+	return bugletest.NewRecogniser(clips)
+})
+
+// needs skips the test when a program is missing, and fails it where CI is set.
+func needs(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is missing, and CI is set: %v", program, err)
+		}
+		t.Skipf("%s is missing; test/install-peers installs it", program)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
