@@ -1,43 +1,31 @@
 package crossbar_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 
-	"bugle"
+	"bugle/internal/media"
 )
 
-// readTestAudio reads 16-bit mono PCM at 8 kHz and nothing else.
-func readTestAudio(r io.Reader, limit int64) ([]int16, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) < 44 || !bytes.HasPrefix(b, []byte("RIFF")) || string(b[8:12]) != "WAVE" {
-		return nil, &bugle.Error{Kind: bugle.KindUnsupported, Message: "not a WAV file"}
-	}
-	pcm := make([]int16, (len(b)-44)/2)
-	for i := range pcm {
-		pcm[i] = int16(binary.LittleEndian.Uint16(b[44+2*i:]))
-	}
-	return pcm, nil
-}
+func readTestAudio(r io.Reader, limit int64) ([]int16, error) { return media.ReadWAV(r, limit) }
 
-// wav is a WAV file with n silent samples.
-func wav(n int) string {
-	b := []byte("RIFF")
+// wav is a WAV file with n silent samples of 16-bit PCM.
+func wav(n int) string { return wavOf(1, 16, 8000, n) }
+
+// wavOf is a WAV file with n zero samples: code 1 is PCM, 6 A-law, 7 µ-law.
+func wavOf(code, bits, rate, n int) string {
 	le := binary.LittleEndian
-	b = le.AppendUint32(b, uint32(36+2*n))
+	size := n * bits / 8
+	b := append([]byte("RIFF"), le.AppendUint32(nil, uint32(36+size))...)
 	b = append(b, "WAVEfmt "...)
 	b = le.AppendUint32(b, 16)
+	b = le.AppendUint16(b, uint16(code))
 	b = le.AppendUint16(b, 1)
-	b = le.AppendUint16(b, 1)
-	b = le.AppendUint32(b, 8000)
-	b = le.AppendUint32(b, 16000)
-	b = le.AppendUint16(b, 2)
-	b = le.AppendUint16(b, 16)
+	b = le.AppendUint32(b, uint32(rate))
+	b = le.AppendUint32(b, uint32(rate*bits/8))
+	b = le.AppendUint16(b, uint16(bits/8))
+	b = le.AppendUint16(b, uint16(bits))
 	b = append(b, "data"...)
-	b = le.AppendUint32(b, uint32(2*n))
-	return string(append(b, make([]byte, 2*n)...))
+	b = le.AppendUint32(b, uint32(size))
+	return string(append(b, make([]byte, size)...))
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"bugle"
 	"bugle/internal/store"
 )
 
@@ -25,6 +26,13 @@ func devices() *resource {
 			}
 			return out
 		},
+		self: &selfService{list: true, ownedIndex: IndexOwner,
+			owned: func(d *store.Document, userID string) bool {
+				body, err := bugle.ParseFields(d.Body)
+				return err == nil && body.String("owner_id") == userID
+			},
+			fixed: []string{"sip", "owner_id", "enabled", "caller_id", "caller_id_options", "call_restriction", "directories",
+				"mac_address", "device_type"}},
 		secrets: []string{"sip.password"},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			switch key.Space {

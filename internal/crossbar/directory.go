@@ -11,6 +11,7 @@ import (
 func directories() *resource {
 	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories", summary: picking("name"),
 		summaryKeys: []string{"name", "flags"}, order: byName,
+		self:     &selfService{list: true, read: true},
 		computed: []string{"users"}, // membership is kept by the members
 		check: func(e *edit) error {
 			if most := intAt(e.doc, "max_dtmf"); most > 0 && most < intAt(e.doc, "min_dtmf") {

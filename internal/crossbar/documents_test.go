@@ -52,7 +52,8 @@ func TestDeviceGetsCredentialsAndKeepsThem(t *testing.T) {
 		t.Error("not flushed", w.phones.flushed)
 	}
 	// A plain user does not read it.
-	w.must("PUT", w.own("/users"), `{"first_name":"U","username":"plain","password":"pw"}`)
+	user := w.must("PUT", w.own("/users"), `{"first_name":"U","username":"plain","password":"pw"}`).str("id")
+	w.must("PATCH", w.own("/devices/"+id), `{"owner_id":"`+user+`"}`)
 	login := w.raw("PUT", "/v2/user_auth", `{"data":{"credentials":"`+md5Of("plain:pw")+`","account_name":"acme"}}`)
 	token, _ := login.body["auth_token"].(string)
 	if a := w.as(token, "GET", w.own("/devices/"+id), ""); a.code != 200 || a.at("sip", "password") != nil {
@@ -174,6 +175,18 @@ func TestMediaUpload(t *testing.T) {
 	if a := send("audio/x-wav", strings.Repeat("x", 11_534_337)); a.code != 413 || a.at("file", "maxSize") == nil {
 		t.Errorf("%d %s", a.code, a.text)
 	}
+	for name, body := range map[string]string{"MP3 inside WAV": wavOf(0x55, 16, 8000, 100), "24 bits": wavOf(1, 24, 8000, 99),
+		"96 kHz": wavOf(1, 16, 96000, 100), "4 kHz": wavOf(1, 16, 4000, 100), "no samples": wav(0)} {
+		if a := send("audio/x-wav", body); a.code != 415 || a.str("message") == "" {
+			t.Errorf("%s: %d %s", name, a.code, a.text)
+		}
+	}
+	for name, body := range map[string]string{"A-law": wavOf(6, 8, 8000, 800), "µ-law": wavOf(7, 8, 8000, 800), "8 bits": wavOf(1, 8, 11025, 800),
+		"48 kHz": wavOf(1, 16, 48000, 4800)} {
+		if a := send("audio/wav", body); a.code != 200 {
+			t.Errorf("%s: %d %s", name, a.code, a.text)
+		}
+	}
 	audio := wav(8000)
 	if a := send("audio/x-wav", audio); a.code != 200 || fmt.Sprint(a.at("content_length")) != fmt.Sprint(len(audio)) {
 		t.Fatalf("%d %s", a.code, a.text)
@@ -184,6 +197,13 @@ func TestMediaUpload(t *testing.T) {
 	}
 	if got := w.raw("GET", raw, "", "X-Auth-Token: "+w.token, "Range: bytes=0-3"); got.code != 206 || string(got.text) != "RIFF" {
 		t.Errorf("%d %q", got.code, got.text)
+	}
+	// The document's own path takes and gives the audio too, when the types say so.
+	if a := w.raw("POST", w.own("/media/"+id), audio, "X-Auth-Token: "+w.token, "Content-Type: audio/x-wav"); a.code != 200 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if got := w.raw("GET", w.own("/media/"+id), "", "X-Auth-Token: "+w.token, "Accept: audio/*"); string(got.text) != audio {
+		t.Errorf("%d %s", got.code, got.text)
 	}
 	// An edit neither loses the audio nor lies about it.
 	a := w.must("POST", w.own("/media/"+id), `{"name":"Greeting 2","content_length":1,"prompt_id":"dir-intro"}`)

@@ -154,6 +154,7 @@ func (e *edit) run(data map[string]any) error {
 			e.doc = merged
 		}
 	}
+	e.keepSecrets()
 	if e.res.complete != nil {
 		if err := e.res.complete(e); err != nil {
 			return err
@@ -172,6 +173,9 @@ func (e *edit) run(data map[string]any) error {
 		}
 	}
 	if err := e.errs.err(); err != nil {
+		return err
+	}
+	if err := e.fixed(); err != nil {
 		return err
 	}
 	return e.put()

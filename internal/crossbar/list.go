@@ -28,6 +28,9 @@ func (req *request) list(res *resource) (*reply, error) {
 		}
 		q.Index = &store.Index{Name: res.within[req.route.parent], Value: req.route.parentID}
 	}
+	if !req.identity.admin && res.self.ownedIndex != "" {
+		q.Index = &store.Index{Name: res.self.ownedIndex, Value: req.identity.userID}
+	}
 	return req.listOf(res, q)
 }
 
@@ -80,6 +83,9 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 				return nil, err
 			}
 			row = res.summary(doc)
+			if !req.identity.admin && len(res.self.summary) > 0 {
+				row = pick(row, res.self.summary...)
+			}
 		}
 		row["id"] = docs[i].ID
 		data = appendTree(data, row)

@@ -47,8 +47,24 @@ func mediaFiles() *resource {
 			return nil
 		},
 	}
-	r.endpoints = []endpoint{{path: "{id}/raw", ops: map[string]operation{
-		http.MethodGet:  {run: (*request).downloadMedia, produces: append([]string{"application/octet-stream"}, wavTypes...)},
+	audio := append([]string{"application/octet-stream"}, wavTypes...)
+	r.endpoints = []endpoint{{path: "{id}", ops: map[string]operation{
+		http.MethodGet: {produces: audio, run: func(req *request) (*reply, error) {
+			if acceptable(req.http.Header.Values("Accept"), nil) {
+				return req.fetch(r)
+			}
+			return req.downloadMedia()
+		}},
+		http.MethodPost: {upload: true, run: func(req *request) (*reply, error) {
+			if len(req.body) > 0 {
+				return req.uploadMedia(r)
+			}
+			return req.change(r, replacing)
+		}},
+		http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
+		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }},
+	}}, {path: "{id}/raw", ops: map[string]operation{
+		http.MethodGet:  {run: (*request).downloadMedia, produces: audio},
 		http.MethodPost: {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
 		http.MethodPut:  {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
 	}}}

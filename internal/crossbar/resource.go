@@ -49,6 +49,8 @@ type resource struct {
 	computed []string
 	// compose adds computed keys to a document that is about to be returned.
 	compose func(req *request, d *store.Document, doc map[string]any) error
+	// self is what a user without priv_level admin may do here; nil: nothing.
+	self *selfService
 	// written runs after a write or a deletion (after is nil) was committed.
 	written func(req *request, before, after map[string]any)
 }
@@ -125,6 +127,9 @@ func (r route) methods() []string {
 	if r.endpoint == nil {
 		return []string{http.MethodOptions}
 	}
+	if r.parent != "" {
+		return []string{http.MethodGet, http.MethodHead, http.MethodOptions}
+	}
 	out := append(slices.Collect(maps.Keys(r.endpoint.ops)), http.MethodOptions)
 	if _, ok := r.endpoint.ops[http.MethodGet]; ok {
 		out = append(out, http.MethodHead)
@@ -171,6 +176,9 @@ func (a *API) resolve(parts []string) (route, bool) {
 		return route{}, false
 	case len(nouns) == 3:
 		if _, ok := r.resource.within[nouns[1].word]; !ok || len(nouns[1].args) != 1 {
+			return route{}, false
+		}
+		if len(final.args) > 0 { // only the list is narrowed; a document is reached at its own path
 			return route{}, false
 		}
 		r.parent, r.parentID = nouns[1].word, nouns[1].args[0]
@@ -241,10 +249,17 @@ func (a *API) Routes() []Route {
 		slices.Sort(bases)
 		for _, base := range bases {
 			for _, e := range r.endpoints {
+				narrowed := !r.leading && strings.Count(base, "/") > 4
+				if narrowed && e.path != "" {
+					continue
+				}
 				route := Route{Path: strings.TrimSuffix(base+"/"+e.path, "/"), Open: true, Schema: r.schema,
 					Methods: slices.Sorted(maps.Keys(e.ops))}
 				if r.typ == TypeAccount {
 					route.Path = strings.Replace(route.Path, "{id}", "{account}", 1)
+				}
+				if narrowed {
+					route.Methods = []string{http.MethodGet}
 				}
 				for _, op := range e.ops {
 					route.Open = route.Open && op.open

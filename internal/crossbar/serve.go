@@ -64,6 +64,11 @@ func (a *API) serve(req *request) (*reply, error) {
 		if !req.allowed() {
 			return nil, forbidden()
 		}
+		if !req.identity.admin {
+			if err := req.serveSelf(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if len(req.body) > 0 && !op.upload {
 		return nil, unsupported("the body must be application/json")
@@ -112,7 +117,7 @@ func (req *request) operation() (operation, error) {
 		req.verb = strings.ToUpper(tunnelled)
 	}
 	op, ok := req.route.endpoint.ops[req.verb]
-	if !ok {
+	if !ok || req.route.parent != "" && req.verb != http.MethodGet {
 		return operation{}, &fault{status: http.StatusMethodNotAllowed, message: "invalid_method",
 			data: say("method not allowed"), allow: req.route.methods()}
 	}

@@ -21,6 +21,9 @@ func users() *resource {
 		keys:     userKeys,
 		index:    func(e *edit) []store.Index { return memberIndex(e.doc) },
 		secrets:  []string{"hotdesk.pin"},
+		self: &selfService{list: true, summary: []string{"first_name", "last_name"},
+			owned: func(d *store.Document, userID string) bool { return d.ID == userID },
+			fixed: []string{"priv_level", "username", "enabled", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id"}},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			return "username", map[string]any{"message": "Username is not unique for this account", "cause": key.Value}
 		},
