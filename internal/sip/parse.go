@@ -111,11 +111,12 @@ func (m *Message) parseStartLine(line []byte) (problem *ParseError, isSIP bool) 
 	if !ok || !isToken(method) {
 		return &ParseError{Reason: "not a SIP start line"}, false
 	}
-	last := strings.LastIndex(rest, "SIP/")
+	last := len(rest) - len("SIP/")
+	for last >= 0 && !equalFold(rest[last:last+len("SIP/")], "SIP/") {
+		last--
+	}
 	if last < 0 {
-		if last = strings.LastIndex(strings.ToUpper(rest), "SIP/"); last < 0 {
-			return &ParseError{Reason: "not a SIP start line"}, false
-		}
+		return &ParseError{Reason: "not a SIP start line"}, false
 	}
 	m.method = methodOf(method)
 	uri, version := rest[:last], rest[last:]
