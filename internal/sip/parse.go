@@ -173,7 +173,7 @@ func (m *Message) parseHeaders(at int) (bodyStart int, problem *ParseError) {
 				// A line of nothing but space would end the fold for some readers and the header part for others.
 				problem = firstOf(problem, badRequest("Folded Line Is Empty"))
 			}
-			for i := end; i < next; i++ {
+			for i := end; i < next || data[i] == '\t'; i++ {
 				data[i] = ' '
 			}
 			end, next = next+len(more), after

@@ -84,28 +84,33 @@ func (s *Stack) Close(ctx context.Context) error {
 		c.close(ErrClosed)
 	}
 	s.alarms.close()
-	for _, l := range s.allLanes() {
-		l.mu.Lock()
-		for len(l.clients) > 0 {
-			l.clients[0].end(failure("sip.Close", ErrClosed, "the stack was closed"))
-		}
-		for len(l.servers) > 0 {
-			l.servers[0].end(failure("sip.Close", ErrClosed, "the stack was closed"))
-		}
-		l.mu.Unlock()
-	}
-	s.run.close()
 	done := make(chan struct{})
 	go func() {
-		s.readers.Wait()
+		defer close(done)
+		s.readers.Wait() // so that nothing new comes in any more
+		s.endAll()
+		s.run.close()
 		s.workers.Wait()
-		close(done)
 	}()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+func (s *Stack) endAll() {
+	err := failure("sip.Close", ErrClosed, "the stack was closed")
+	for _, l := range s.allLanes() {
+		l.mu.Lock()
+		for len(l.clients) > 0 {
+			l.clients[0].end(err)
+		}
+		for len(l.servers) > 0 {
+			l.servers[0].end(err)
+		}
+		l.mu.Unlock()
 	}
 }
 
