@@ -13,12 +13,34 @@ func TestBadBodies(t *testing.T) {
 	w := newWorld(t)
 	menu := w.must("PUT", w.own("/menus"), `{"name":"M","greedy":1}`).str("id")
 	before := w.dump()
+	for _, c := range badBodies(menu) {
+		var headers []string
+		if c.code == 412 {
+			headers = append(headers, `If-Match: "1-0"`)
+		}
+		a := w.raw(c.verb, strings.ReplaceAll(w.own(c.path), " ", "%20"), c.body, append(headers, "X-Auth-Token: "+w.token)...)
+		if a.code != c.code || a.body["status"] != "error" || a.body["error"] != fmt.Sprint(c.code) {
+			t.Errorf("%s: %d %.300s", c.name, a.code, a.text)
+			continue
+		}
+		if fields, _ := a.data().(map[string]any); c.field != "" && fields[c.field] == nil {
+			t.Errorf("%s: no error of field %s: %.300s", c.name, c.field, a.text)
+		}
+	}
+	if after := w.dump(); after != before {
+		t.Errorf("something was written:\n%s\n%s", before, after)
+	}
+}
+
+type badBody struct {
+	name, verb, path, body string
+	code                   int
+	field                  string
+}
+
+func badBodies(menu string) []badBody {
 	deep := strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000)
-	for _, c := range []struct {
-		name, verb, path, body string
-		code                   int
-		field                  string
-	}{
+	return []badBody{
 		{"empty envelope", "PUT", "/menus", `{}`, 400, "data"},
 		{"array envelope", "PUT", "/menus", `[{"data":{"name":"x"}}]`, 400, "json"},
 		{"string envelope", "PUT", "/menus", `"data"`, 400, "json"},
@@ -72,22 +94,6 @@ func TestBadBodies(t *testing.T) {
 		{"name without letters", "PUT", "", `{"data":{"name":"!!!"}}`, 400, "name"},
 		{"dial plan", "PUT", "", `{"data":{"name":"x","dial_plan":{"(":{}}}}`, 400, "dial_plan.("},
 		{"If-Match on a list", "PUT", "/menus", `{"data":{"name":"x"}}`, 412, ""},
-	} {
-		var headers []string
-		if c.code == 412 {
-			headers = append(headers, `If-Match: "1-0"`)
-		}
-		a := w.raw(c.verb, strings.ReplaceAll(w.own(c.path), " ", "%20"), c.body, append(headers, "X-Auth-Token: "+w.token)...)
-		if a.code != c.code || a.body["status"] != "error" || a.body["error"] != fmt.Sprint(c.code) {
-			t.Errorf("%s: %d %.300s", c.name, a.code, a.text)
-			continue
-		}
-		if fields, _ := a.data().(map[string]any); c.field != "" && fields[c.field] == nil {
-			t.Errorf("%s: no error of field %s: %.300s", c.name, c.field, a.text)
-		}
-	}
-	if after := w.dump(); after != before {
-		t.Errorf("something was written:\n%s\n%s", before, after)
 	}
 }
 
