@@ -31,7 +31,7 @@ func (o *dialling) bridge(c *Call) {
 
 // bridgeEvent is onEvent once somebody has answered.
 func (o *dialling) bridgeEvent(c *Call, p *party, e Event) {
-	switch e.(type) {
+	switch e := e.(type) {
 	case Answered:
 		if p == c.caller && c.peer == nil {
 			o.bridge(c)
@@ -41,7 +41,7 @@ func (o *dialling) bridgeEvent(c *Call, p *party, e Event) {
 			return
 		}
 		c.note("hung up", c.nameOf(p))
-		c.remote = e.(Ended).Remote
+		c.remote = e.Remote
 		c.caller.leg.Part()
 		o.parted(c)
 		c.complete(nil)

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,7 @@ func (c *Call) runFlow(flow func(ctx context.Context) Cause) {
 	defer c.activity.End()
 	defer func() {
 		if v := recover(); v != nil {
-			c.settings.panicked(v)
+			c.counted(v)
 		}
 		c.post(item{event: last})
 	}()
@@ -206,7 +207,7 @@ func (c *Call) endCaller() {
 func (c *Call) guard(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.settings.panicked(v)
+			c.counted(v)
 		}
 	}()
 	f()
@@ -260,8 +261,13 @@ func (c *Call) note(name, detail string) {
 	}
 }
 
-func (s *Settings) panicked(v any) {
-	if s.OnPanic != nil {
-		s.OnPanic(v)
+// counted logs what was recovered from a panic, with its stack, and has it counted.
+func (c *Call) counted(v any) {
+	if log := c.settings.Log; log != nil {
+		log.LogAttrs(c.ctx, slog.LevelError, "panic", slog.String("call", c.about.ID), slog.Any("panic", v),
+			slog.String("stack", string(debug.Stack())))
+	}
+	if c.settings.OnPanic != nil {
+		c.settings.OnPanic(v)
 	}
 }

@@ -146,7 +146,7 @@ func (c *Call) handle(it item) {
 
 // panicked ends the call after a panic of its loop.
 func (c *Call) panicked(v any) {
-	c.settings.panicked(v)
+	c.counted(v)
 	c.note("panic", "in the call's loop")
 	c.end(TemporaryFailure, OurFault)
 }

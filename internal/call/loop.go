@@ -110,12 +110,7 @@ func (c *Call) detect(on bool) {
 }
 
 // Info is what the call looks like now.
-func (c *Call) Info() Info {
-	if info := c.info.Load(); info != nil {
-		return *info
-	}
-	return Info{About: c.about, Started: c.started}
-}
+func (c *Call) Info() Info { return *c.info.Load() }
 
 // ID names the call in logs.
 func (c *Call) ID() string { return c.about.ID }
@@ -125,7 +120,7 @@ func (c *Call) changed() { c.dirty = true }
 
 func (c *Call) publish() {
 	c.dirty = false
-	if c.settings.Registry != nil {
+	if c.settings.Registry != nil || c.info.Load() == nil {
 		c.info.Store(c.picture())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"bugle"
 )
@@ -25,6 +26,7 @@ func NewRegistry(limit int) *Registry { return &Registry{limit: limit, calls: ma
 // that chose it.
 func (r *Registry) add(c *Call) bool {
 	if r == nil {
+		c.publish()
 		return true
 	}
 	r.mu.Lock()
@@ -35,6 +37,7 @@ func (r *Registry) add(c *Call) bool {
 	if _, taken := r.calls[c.about.ID]; taken || c.about.ID == "" {
 		c.about.ID = strings.TrimPrefix(c.about.ID+"-"+bugle.NewID(), "-")
 	}
+	c.publish()
 	r.calls[c.about.ID] = c
 	return true
 }
@@ -118,8 +121,11 @@ func (r *Registry) Count() int {
 	return len(r.calls)
 }
 
-// Drain refuses new calls from now on, waits until the last has ended or ctx does, then hangs the rest up, waits for their
-// flows, and returns how many it had to hang up.
+// drainGrace is how long Drain waits for the flows of calls that it has hung up.
+const drainGrace = 5 * time.Second
+
+// Drain refuses new calls from now on, waits until the last has ended or ctx does, then hangs the rest up, gives their
+// flows a moment to end, and returns how many it had to hang up.
 func (r *Registry) Drain(ctx context.Context) int {
 	empty := r.refuse()
 	select {
@@ -131,7 +137,12 @@ func (r *Registry) Drain(ctx context.Context) int {
 	for _, c := range left {
 		c.Hangup(NormalClearing)
 	}
-	<-empty
+	grace := time.NewTimer(drainGrace)
+	defer grace.Stop()
+	select {
+	case <-empty:
+	case <-grace.C:
+	}
 	return len(left)
 }
 

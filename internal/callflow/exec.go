@@ -3,6 +3,7 @@ package callflow
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 
 	"bugle"
 	"bugle/internal/call"
@@ -98,7 +99,7 @@ func (e *Engine) panicked(s *Session, node bugle.Flow, v any) {
 	s.Call.Note("panic", "in module "+node.Module)
 	if e.log != nil {
 		e.log.Error("module panicked", slog.String("call", s.Call.ID()), slog.String("module", node.Module),
-			slog.Any("panic", v))
+			slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 	}
 	switch {
 	case e.onPanic != nil:

@@ -6,10 +6,8 @@ import (
 	"bugle/internal/callflow/callflowtest"
 )
 
-func TestTransfer(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ name, script string }{
-		{"by the person called", `
+var transferDialogues = []struct{ name, script string }{
+	{"by the person called", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -24,7 +22,7 @@ func TestTransfer(t *testing.T) {
 			released 1002 NORMAL_CLEARING
 			hangs up
 			released 1003 NORMAL_CLEARING`},
-		{"by the caller", `
+	{"by the caller", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -35,7 +33,7 @@ func TestTransfer(t *testing.T) {
 			told caller 100 180 200
 			hangs up 1003
 			released 1002 NORMAL_CLEARING`},
-		{"to a directory", `
+	{"to a directory", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -43,7 +41,7 @@ func TestTransfer(t *testing.T) {
 			told 1002 100 200
 			hear greeting
 			ends NORMAL_CLEARING`},
-		{"to nobody: back to who asked", `
+	{"to nobody: back to who asked", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -52,7 +50,7 @@ func TestTransfer(t *testing.T) {
 			talks 1002
 			hangs up 1002
 			ends NORMAL_CLEARING`},
-		{"to a busy phone: back to who asked, who tries again", `
+	{"to a busy phone: back to who asked, who tries again", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -66,7 +64,7 @@ func TestTransfer(t *testing.T) {
 			answers 1004
 			talks 1004
 			released 1002`},
-		{"the one who asked hangs up before", `
+	{"the one who asked hangs up before", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -75,7 +73,7 @@ func TestTransfer(t *testing.T) {
 			rings 1003
 			answers 1003
 			talks 1003`},
-		{"the one who asked hangs up and nobody answers", `
+	{"the one who asked hangs up and nobody answers", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -83,7 +81,7 @@ func TestTransfer(t *testing.T) {
 			rings 1003
 			hangs up 1002
 			ends NORMAL_CLEARING`},
-		{"the one who is left hangs up", `
+	{"the one who is left hangs up", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -93,12 +91,12 @@ func TestTransfer(t *testing.T) {
 			released 1003 ORIGINATOR_CANCEL
 			released 1002
 			told 1002 100 180 487`},
-		{"without anybody to transfer", `
+	{"without anybody to transfer", `
 			dial 500
 			answered
 			transfers caller 1003
 			told caller 603`},
-		{"again and again", `
+	{"again and again", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -110,7 +108,7 @@ func TestTransfer(t *testing.T) {
 			answers 1004
 			talks 1004
 			released 1003 NORMAL_CLEARING`},
-		{"hold and back", `
+	{"hold and back", `
 			dial 1002
 			rings 1002
 			answers 1002
@@ -120,8 +118,11 @@ func TestTransfer(t *testing.T) {
 			resumes 1002
 			holds caller
 			hangs up`},
-	}
-	for _, test := range tests {
+}
+
+func TestTransfer(t *testing.T) {
+	t.Parallel()
+	for _, test := range transferDialogues {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			h := callflowtest.New(t)

@@ -27,14 +27,12 @@ func office(t *testing.T, change func(d *bugle.Directory)) *callflowtest.House {
 	return h
 }
 
-func TestDirectory(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name   string
-		change func(d *bugle.Directory)
-		script string
-	}{
-		{"one match is confirmed and rings the person", nil, `
+var directoryDialogues = []struct {
+	name   string
+	change func(d *bugle.Directory)
+	script string
+}{
+	{"one match is confirmed and rings the person", nil, `
 			dial 411
 			answered
 			hear dir-enter_person_name
@@ -47,7 +45,7 @@ func TestDirectory(t *testing.T) {
 			talks 1004
 			hangs up
 			released 1004 NORMAL_CLEARING`},
-		{"the person's hang-up ends the call", nil, `
+	{"the person's hang-up ends the call", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3 #
@@ -57,18 +55,18 @@ func TestDirectory(t *testing.T) {
 			answers 1004
 			hangs up 1004
 			ends NORMAL_CLEARING`},
-		{"searching waits for two seconds without a key", nil, `
+	{"searching waits for two seconds without a key", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3
 			silence 1.7s
 			hear dir-found`},
-		{"pound ends the letters at once", nil, `
+	{"pound ends the letters at once", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3 #
 			hear dir-found`},
-		{"anything but 1 at the question starts over", nil, `
+	{"anything but 1 at the question starts over", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3 #
@@ -80,12 +78,12 @@ func TestDirectory(t *testing.T) {
 			wait 3s
 			hear dir-enter_person_name
 			quiet 1004`},
-		{"without confirm_match one match connects at once", func(d *bugle.Directory) { d.ConfirmMatch = false }, `
+	{"without confirm_match one match connects at once", func(d *bugle.Directory) { d.ConfirmMatch = false }, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3
 			rings 1004`},
-		{"several are counted and letters narrow them", nil, `
+	{"several are counted and letters narrow them", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
@@ -94,21 +92,21 @@ func TestDirectory(t *testing.T) {
 			hear dir-found Anna_Leeson dir-confirm_menu
 			press 1
 			rings 1003`},
-		{"a key cuts the count and is a letter", nil, `
+	{"a key cuts the count and is a letter", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
 			hear found
 			press 7 6
 			hear dir-found Anna_Leeson`},
-		{"more letters still match several", nil, `
+	{"more letters still match several", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 2 6 6
 			hear found 2 keep-typing
 			press 5
 			hear dir-found Ann_Lee`},
-		{"pound after the count leads to the list", nil, `
+	{"pound after the count leads to the list", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
@@ -117,14 +115,14 @@ func TestDirectory(t *testing.T) {
 			hear dir-result_number Ann_Lee dir-result_menu
 			press 1
 			rings 1002`},
-		{"silence after the count leads to the list", nil, `
+	{"silence after the count leads to the list", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
 			hear found 2 keep-typing
 			wait 2.9s
 			hear dir-result_number Ann_Lee`},
-		{"after pound the count is said and the list begins", nil, `
+	{"after pound the count is said and the list begins", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
@@ -133,7 +131,7 @@ func TestDirectory(t *testing.T) {
 			hear dir-result_number Anna_Leeson dir-result_menu
 			press 1
 			rings 1003`},
-		{"the list ends with a prompt and starts over", nil, `
+	{"the list ends with a prompt and starts over", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
@@ -142,21 +140,21 @@ func TestDirectory(t *testing.T) {
 			hear dir-result_number Anna_Leeson
 			press 2
 			hear dir-no_more_results dir-enter_person_name`},
-		{"3 starts over", nil, `
+	{"3 starts over", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
 			hear found 2 dir-result_number
 			press 3
 			hear dir-enter_person_name`},
-		{"star starts over in the list", nil, `
+	{"star starts over in the list", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
 			hear found 2 dir-result_number
 			press *
 			hear dir-enter_person_name`},
-		{"star starts over at the count and among letters", nil, `
+	{"star starts over at the count and among letters", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
@@ -167,7 +165,7 @@ func TestDirectory(t *testing.T) {
 			hear dir-enter_person_name
 			press 6 3 3 #
 			hear dir-found Al_Odd`},
-		{"other keys in the list are invalid and the name is read again", nil, `
+	{"other keys in the list are invalid and the name is read again", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
@@ -176,7 +174,7 @@ func TestDirectory(t *testing.T) {
 			hear dir-invalid_key dir-result_number Ann_Lee dir-result_menu
 			press #
 			hear dir-invalid_key dir-result_number Ann_Lee`},
-		{"a name is read three times, then the call ends", nil, `
+	{"a name is read three times, then the call ends", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3 #
@@ -186,51 +184,51 @@ func TestDirectory(t *testing.T) {
 			hear dir-result_number Ann_Lee dir-result_menu
 			hear dir-no_more_results
 			ends NORMAL_CLEARING`},
-		{"1 at the count is invalid", nil, `
+	{"1 at the count is invalid", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
 			hear found 2 keep-typing
 			press 1
 			hear dir-invalid_key found 2 keep-typing`},
-		{"nobody matches", nil, `
+	{"nobody matches", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 9 9 9
 			hear dir-no_results_found dir-enter_person_name
 			press 6 3 3 #
 			hear dir-found Al_Odd`},
-		{"a key cuts an announcement and is the first letter", nil, `
+	{"a key cuts an announcement and is the first letter", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 9 9 9
 			hear dir-no_results_found
 			press 6 3 3 #
 			hear dir-found Al_Odd`},
-		{"too few letters", nil, `
+	{"too few letters", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3
 			hear dir-specify_minimum 3 dir-enter_person_name
 			press 6 #
 			hear dir-specify_minimum 3 dir-enter_person_name`},
-		{"min_dtmf of one", func(d *bugle.Directory) { d.MinDTMF = 1 }, `
+	{"min_dtmf of one", func(d *bugle.Directory) { d.MinDTMF = 1 }, `
 			dial 411
 			hear dir-enter_person_name
 			press 6
 			hear dir-found Al_Odd`},
-		{"max_dtmf searches at once, keys too many are forgotten", func(d *bugle.Directory) { d.MaxDTMF = 3 }, `
+	{"max_dtmf searches at once, keys too many are forgotten", func(d *bugle.Directory) { d.MaxDTMF = 3 }, `
 			dial 411
 			hear dir-enter_person_name
 			press 5 3 3
 			heard found
 			hear 2 dir-result_number Ann_Lee`},
-		{"max_dtmf below min_dtmf", func(d *bugle.Directory) { d.MaxDTMF = 2 }, `
+	{"max_dtmf below min_dtmf", func(d *bugle.Directory) { d.MaxDTMF = 2 }, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3
 			hear dir-found Al_Odd`},
-		{"three silent rounds", nil, `
+	{"three silent rounds", nil, `
 			dial 411
 			hear dir-enter_person_name
 			silence 2.9s
@@ -239,44 +237,44 @@ func TestDirectory(t *testing.T) {
 			hear dir-enter_person_name
 			hear dir-specify_minimum 3 dir-no_results_found
 			ends NORMAL_CLEARING`},
-		{"letters give all silent rounds back", nil, `
+	{"letters give all silent rounds back", nil, `
 			dial 411
 			hear dir-enter_person_name dir-enter_person_name
 			press 9 9 9
 			hear dir-no_results_found dir-enter_person_name dir-enter_person_name dir-enter_person_name
 			hear dir-specify_minimum`},
-		{"0 leaves at the first prompt", nil, `
+	{"0 leaves at the first prompt", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 0
 			rings 1009`},
-		{"0 leaves among letters", nil, `
+	{"0 leaves among letters", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 5 3 0
 			rings 1009`},
-		{"0 leaves at the count", nil, `
+	{"0 leaves at the count", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 5 3 3
 			hear found
 			press 0
 			rings 1009`},
-		{"0 leaves in the list", nil, `
+	{"0 leaves in the list", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 5 3 3 #
 			hear found 2 dir-result_number
 			press 0
 			rings 1009`},
-		{"0 leaves at the question", nil, `
+	{"0 leaves at the question", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 6 3 3 #
 			hear dir-found
 			press 0
 			rings 1009`},
-		{"0 without an operator is invalid", nil, `
+	{"0 without an operator is invalid", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 0
@@ -293,31 +291,31 @@ func TestDirectory(t *testing.T) {
 			hear dir-result_number
 			press 0
 			hear dir-invalid_key dir-result_number Ann_Lee`},
-		{"first_name", func(d *bugle.Directory) { d.SearchFields = "first_name" }, `
+	{"first_name", func(d *bugle.Directory) { d.SearchFields = "first_name" }, `
 			dial 411
 			hear dir-enter_person_firstname
 			press 5 3 3
 			hear dir-no_results_found dir-enter_person_firstname
 			press 2 6 6 5
 			hear dir-found Ann_Lee`},
-		{"last_name", func(d *bugle.Directory) { d.SearchFields = "last_name" }, `
+	{"last_name", func(d *bugle.Directory) { d.SearchFields = "last_name" }, `
 			dial 411
 			hear dir-enter_person_lastname
 			press 2 6 6
 			hear dir-no_results_found dir-enter_person_lastname
 			press 6 3 3 2 5
 			hear dir-found Al_Odd`},
-		{"sort_by first_name", func(d *bugle.Directory) { d.SortBy, d.MinDTMF = "first_name", 1 }, `
+	{"sort_by first_name", func(d *bugle.Directory) { d.SortBy, d.MinDTMF = "first_name", 1 }, `
 			dial 411
 			hear dir-enter_person_name
 			press 2 #
 			hear found 3 dir-result_number Al_Odd`},
-		{"speak_extension", func(d *bugle.Directory) { d.SpeakExtension = true }, `
+	{"speak_extension", func(d *bugle.Directory) { d.SpeakExtension = true }, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3 3
 			hear dir-found Al_Odd dir.at.extension 1 0 0 4 dir-confirm_menu`},
-		{"a person who is not there follows the flow of the person", nil, `
+	{"a person who is not there follows the flow of the person", nil, `
 			dial 412
 			hear dir-enter_person_name
 			press 6 3 3 #
@@ -326,13 +324,16 @@ func TestDirectory(t *testing.T) {
 			rings 1004
 			refuses 1004 486
 			rings 1009`},
-		{"hanging up in the middle", nil, `
+	{"hanging up in the middle", nil, `
 			dial 411
 			hear dir-enter_person_name
 			press 6 3
 			hangs up`},
-	}
-	for _, test := range tests {
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	for _, test := range directoryDialogues {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			office(t, test.change).Play(test.script)

@@ -52,10 +52,8 @@ func with(h *callflowtest.House, device string, change func(d *bugle.Device)) {
 	})
 }
 
-func TestUser(t *testing.T) {
-	t.Parallel()
-	for _, d := range []dialogue{
-		{"all phones ring and the first to answer wins", "", nil, `
+var userDialogues = []dialogue{
+	{"all phones ring and the first to answer wins", "", nil, `
 			dial 1003
 			rings 1003
 			rings 1013
@@ -66,7 +64,7 @@ func TestUser(t *testing.T) {
 			released 1003 LOSE_RACE
 			hangs up
 			released 1013 NORMAL_CLEARING`},
-		{"one after the other", `{"module":"user","data":{"id":"cy-two","strategy":"single","timeout":10}}`, nil, `
+	{"one after the other", `{"module":"user","data":{"id":"cy-two","strategy":"single","timeout":10}}`, nil, `
 			dial 500
 			rings 1003
 			quiet 1013
@@ -77,7 +75,7 @@ func TestUser(t *testing.T) {
 			rings 1013
 			answers 1013
 			talks 1013`},
-		{"nobody answers for twenty seconds", "", nil, `
+	{"nobody answers for twenty seconds", "", nil, `
 			dial 1002
 			rings 1002
 			wait 19.9s
@@ -90,112 +88,116 @@ func TestUser(t *testing.T) {
 			wait 20s
 			released 1002 NO_ANSWER
 			ends NO_ANSWER 480`},
-		{"the caller gives up", "", nil, `
+	{"the caller gives up", "", nil, `
 			dial 1003
 			rings 1003
 			rings 1013
 			hangs up
 			released 1003 ORIGINATOR_CANCEL
 			released 1013 ORIGINATOR_CANCEL`},
-		{"busy", "", nil, `
+	{"busy", "", nil, `
 			dial 1002
 			rings 1002
 			refuses 1002 486
 			ends USER_BUSY 486`},
-		{"the last phone's failure counts", "", nil, `
+	{"the last phone's failure counts", "", nil, `
 			dial 1003
 			rings 1003
 			rings 1013
 			refuses 1013 486
 			refuses 1003 603
 			ends CALL_REJECTED 603`},
-		{"a child by cause", `{"module":"user","data":{"id":"ann-lee"},
+	{"a child by cause", `{"module":"user","data":{"id":"ann-lee"},
 			"children":{"USER_BUSY":` + after + `,"_":{"module":"hangup"}}}`, knowsAfter, `
 			dial 500
 			rings 1002
 			refuses 1002 486
 			hear after`},
-		{"a child by status", `{"module":"user","data":{"id":"ann-lee"},
+	{"a child by status", `{"module":"user","data":{"id":"ann-lee"},
 			"children":{"sip:488":` + after + `,"_":{"module":"hangup"}}}`, knowsAfter, `
 			dial 500
 			rings 1002
 			refuses 1002 488
 			hear after`},
-		{"no answer follows _", `{"module":"user","data":{"id":"ann-lee"},"children":{"_":` + after + `}}`, knowsAfter, `
+	{"no answer follows _", `{"module":"user","data":{"id":"ann-lee"},"children":{"_":` + after + `}}`, knowsAfter, `
 			dial 500
 			rings 1002
 			hear after`},
-		{"an answered call does not follow _", `{"module":"user","data":{"id":"ann-lee"},"children":{"_":` + after + `}}`,
-			knowsAfter, `
+	{"an answered call does not follow _", `{"module":"user","data":{"id":"ann-lee"},"children":{"_":` + after + `}}`,
+		knowsAfter, `
 			dial 500
 			rings 1002
 			answers 1002
 			hangs up 1002
 			ends NORMAL_CLEARING`},
-		{"do not disturb of the user", "", func(h *callflowtest.House) {
-			h.Documents.With(func(docs *callflowtest.Documents) {
-				ann := docs.Users["ann-lee"]
-				ann.DoNotDisturb = true
-				docs.Users["ann-lee"] = ann
-			})
-		}, `
+	{"do not disturb of the user", "", func(h *callflowtest.House) {
+		h.Documents.With(func(docs *callflowtest.Documents) {
+			ann := docs.Users["ann-lee"]
+			ann.DoNotDisturb = true
+			docs.Users["ann-lee"] = ann
+		})
+	}, `
 			dial 1002
 			ends 480`},
-		{"do not disturb of one phone", "", func(h *callflowtest.House) {
-			with(h, "1003", func(d *bugle.Device) { d.DoNotDisturb = true })
-		}, `
+	{"do not disturb of one phone", "", func(h *callflowtest.House) {
+		with(h, "1003", func(d *bugle.Device) { d.DoNotDisturb = true })
+	}, `
 			dial 1003
 			rings 1013
 			quiet 1003`},
-		{"a disabled user", "", func(h *callflowtest.House) {
-			h.Documents.With(func(docs *callflowtest.Documents) {
-				ann := docs.Users["ann-lee"]
-				ann.Enabled = false
-				docs.Users["ann-lee"] = ann
-			})
-		}, `
+	{"a disabled user", "", func(h *callflowtest.House) {
+		h.Documents.With(func(docs *callflowtest.Documents) {
+			ann := docs.Users["ann-lee"]
+			ann.Enabled = false
+			docs.Users["ann-lee"] = ann
+		})
+	}, `
 			dial 1002
 			ends 480`},
-		{"a disabled phone", "", func(h *callflowtest.House) {
-			with(h, "1003", func(d *bugle.Device) { d.Enabled = false })
-		}, `
+	{"a disabled phone", "", func(h *callflowtest.House) {
+		with(h, "1003", func(d *bugle.Device) { d.Enabled = false })
+	}, `
 			dial 1003
 			rings 1013
 			quiet 1003`},
-		{"a user without phones follows _", `{"module":"user","data":{"id":"x"},"children":{"_":` + after + `}}`, knowsAfter, `
+	{"a user without phones follows _", `{"module":"user","data":{"id":"x"},"children":{"_":` + after + `}}`, knowsAfter, `
 			dial 500
 			hear after`},
-		{"oneself is not rung", `{"module":"user","data":{"id":"bob-caller"},"children":{"_":` + after + `}}`, knowsAfter, `
+	{"oneself is not rung", `{"module":"user","data":{"id":"bob-caller"},"children":{"_":` + after + `}}`, knowsAfter, `
 			dial 500
 			hear after`},
-		{"oneself is rung when asked for", `{"module":"user","data":{"id":"bob-caller","can_call_self":true}}`, nil, `
+	{"oneself is rung when asked for", `{"module":"user","data":{"id":"bob-caller","can_call_self":true}}`, nil, `
 			dial 500
 			rings 1001`},
-		{"a reject ends all", `{"module":"user","data":{"id":"cy-two","fail_on_single_reject":true}}`, nil, `
+	{"a reject ends all", `{"module":"user","data":{"id":"cy-two","fail_on_single_reject":true}}`, nil, `
 			dial 500
 			rings 1003
 			rings 1013
 			refuses 1003 603
 			released 1013 ORIGINATOR_CANCEL
 			ends CALL_REJECTED`},
-		{"no phone is registered", `{"module":"user","data":{"id":"ann-lee"},
+	{"no phone is registered", `{"module":"user","data":{"id":"ann-lee"},
 			"children":{"SUBSCRIBER_ABSENT":` + after + `}}`, func(h *callflowtest.House) {
-			h.Unregister("1002")
-			knowsAfter(h)
-		}, `
+		h.Unregister("1002")
+		knowsAfter(h)
+	}, `
 			dial 500
 			hear after`},
-		{"one phone of two is registered", "", func(h *callflowtest.House) { h.Unregister("1013") }, `
+	{"one phone of two is registered", "", func(h *callflowtest.House) { h.Unregister("1013") }, `
 			dial 1003
 			rings 1003
 			refuses 1003 486
 			ends 486`},
-		{"a delay", `{"module":"user","data":{"id":"ann-lee","delay":5}}`, nil, `
+	{"a delay", `{"module":"user","data":{"id":"ann-lee","delay":5}}`, nil, `
 			dial 500
 			wait 4.9s
 			quiet 1002
 			rings 1002`},
-	} {
+}
+
+func TestUser(t *testing.T) {
+	t.Parallel()
+	for _, d := range userDialogues {
 		d.run(t)
 	}
 }
