@@ -64,6 +64,9 @@ func (l *leg) acknowledged(req *sip.Message) {
 	p.res.Release()
 	first := l.state == accepted
 	l.state = confirmed
+	if first {
+		l.uas = uas{} // the INVITE and its transaction are not needed any more
+	}
 	if l.byeDue != "" {
 		l.bye(l.byeDue)
 		return

@@ -77,9 +77,6 @@ func (l *leg) byed(tx *sip.ServerTransaction, req *sip.Message) {
 		l.terminated()
 		return
 	}
-	if l.accept != nil && l.accept.tx != l.uas.tx {
-		l.accept.stop()
-	}
 	l.end(call.Ended{Cause: causeIn(req, call.NormalClearing), Remote: true})
 	l.close()
 }
@@ -147,7 +144,6 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 		l.agent.refuseOffer(tx, req, err)
 		return
 	}
-	l.lastSDP = sdp
 	l.dialog.retarget(req)
 	l.allows = allowOf(req)
 	res := sip.NewResponse(req, 200, "")
@@ -184,7 +180,6 @@ func (l *leg) update(tx *sip.ServerTransaction, req *sip.Message) {
 			l.agent.refuseOffer(tx, req, err)
 			return
 		}
-		l.lastSDP = answer
 		res.SetBody("application/sdp", answer)
 	}
 	l.dialog.retarget(req)

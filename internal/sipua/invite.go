@@ -45,7 +45,7 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 	}
 	l := a.newInbound(tx, req)
 	l.uas.timer, l.realm = timer, strings.ToLower(id.account.Realm)
-	if !l.offer(tx, req) {
+	if !l.offer(tx, req, id.device.Codecs) {
 		return
 	}
 	if !a.admit(l) {
@@ -109,11 +109,11 @@ func (a *Agent) newInbound(tx *sip.ServerTransaction, req *sip.Message) *leg {
 }
 
 // offer opens the party's media and judges the offer of its INVITE; when it is false the INVITE has been answered.
-func (l *leg) offer(tx *sip.ServerTransaction, req *sip.Message) bool {
+func (l *leg) offer(tx *sip.ServerTransaction, req *sip.Message, codecs []string) bool {
 	a := l.agent
 	source := tx.Source()
-	session, err := a.opts.Media.NewSession(media.SessionOptions{Signalling: source.Remote.Addr().Unmap(),
-		Local: source.Local.Addr().Unmap(), Events: l, Label: l.id})
+	session, err := a.opts.Media.NewSession(media.SessionOptions{Codecs: codecs,
+		Signalling: source.Remote.Addr().Unmap(), Local: source.Local.Addr().Unmap(), Events: l, Label: l.id})
 	if err != nil {
 		l.log.Error("no media session", "error", err)
 		a.unavailable(tx, req)
@@ -129,7 +129,7 @@ func (l *leg) offer(tx *sip.ServerTransaction, req *sip.Message) bool {
 		a.refuseOffer(tx, req, err)
 		return false
 	}
-	l.uas.answer, l.lastSDP = answer, answer
+	l.uas.answer = answer
 	return true
 }
 

@@ -41,16 +41,15 @@ type leg struct {
 	contact string // our Contact value
 	allows  string // the other side's Allow, lower case
 
-	uas     uas
-	uac     uac
-	accept  *acceptance // a 2xx of ours, to the first or a later INVITE, that waits for its ACK
-	change  *change     // an INVITE or UPDATE of ours within the dialog
-	timer   sessionTimer
-	held    bool
-	refer   *referral
-	refers  int
-	byeDue  call.Cause // BYE is sent when the ACK has come, "" for no
-	lastSDP []byte     // our latest description, repeated in a refresh
+	uas    uas
+	uac    uac
+	accept *acceptance // a 2xx of ours, to the first or a later INVITE, that waits for its ACK
+	change *change     // an INVITE or UPDATE of ours within the dialog
+	timer  sessionTimer
+	held   bool
+	refer  *referral
+	refers int
+	byeDue call.Cause // BYE is sent when the ACK has come, "" for no
 }
 
 func (l *leg) dialogID() dialogID { return dialogID{l.id, l.tag} }

@@ -27,19 +27,20 @@ func (a *Agent) Originate(callID string, target call.Target, sink call.Sink) cal
 		l.fail(503, call.NetworkOutOfOrder, nil)
 		return l
 	}
-	session, err := a.opts.Media.NewSession(media.SessionOptions{Codecs: target.Codecs,
-		Signalling: target.Hop.Addr().Unmap(), Events: l, Label: callID})
-	if err != nil {
-		l.fail(503, call.NetworkOutOfOrder, err)
-		return l
-	}
-	l.session = session
 	uri, transport, err := requestURI(target)
 	if err != nil {
 		l.fail(484, call.InvalidNumberFormat, err)
 		return l
 	}
 	l.uac.uri = uri
+	signalling := towards(target, transport)
+	session, err := a.opts.Media.NewSession(media.SessionOptions{Codecs: target.Codecs,
+		Signalling: signalling.Addr.Addr().Unmap(), Local: a.stack.LocalAddr(signalling).Addr().Unmap(), Events: l, Label: callID})
+	if err != nil {
+		l.fail(503, call.NetworkOutOfOrder, err)
+		return l
+	}
+	l.session = session
 	if target.Hop.IsValid() {
 		// A phone is reached where its authenticated REGISTER came from, over TCP on that connection alone.
 		l.uac.hops = []sip.Destination{{Transport: transport, Addr: target.Hop, FlowOnly: transport == sip.TCP}}
@@ -48,6 +49,21 @@ func (a *Agent) Originate(callID string, target call.Target, sink call.Sink) cal
 	}
 	l.seek(transport)
 	return l
+}
+
+// towards is where the packets of a target go, as far as that is known before names are looked up.
+func towards(target call.Target, transport string) sip.Destination {
+	dst := sip.Destination{Transport: transport, Addr: target.Hop}
+	if dst.Addr.IsValid() {
+		return dst
+	}
+	hop, _ := sip.ParseURI(target.URI)
+	if len(target.Route) > 0 {
+		route, _ := sip.ParseAddress(target.Route[0])
+		hop = route.URI
+	}
+	dst.Addr, _ = hop.Address()
+	return dst
 }
 
 // requestURI judges the URI of a target and says how to get there.
@@ -149,13 +165,13 @@ func (l *leg) call() {
 	}
 	dst := l.uac.hops[l.uac.hop]
 	l.uac.hop++
-	if l.lastSDP == nil {
+	if l.uac.offer == nil {
 		offer, err := l.session.Offer()
 		if err != nil {
 			l.fail(500, call.TemporaryFailure, err)
 			return
 		}
-		l.lastSDP = offer
+		l.uac.offer = offer
 	}
 	l.invite(dst)
 }
@@ -187,7 +203,7 @@ func (l *leg) invite(dst sip.Destination) {
 	for name, value := range t.Headers {
 		addCustom(req, name, value)
 	}
-	req.SetBody("application/sdp", l.lastSDP)
+	req.SetBody("application/sdp", l.uac.offer)
 	l.uac.forks = map[string]*fork{}
 	l.uac.try++
 	try := l.uac.try

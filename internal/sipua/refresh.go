@@ -135,7 +135,6 @@ func (l *leg) refresh(update bool) {
 			l.log.Warn("no offer for a refresh", "error", err)
 			return
 		}
-		l.lastSDP = sdp
 	}
 	m := l.dialog.request(method)
 	m.Add("Contact", l.contact)

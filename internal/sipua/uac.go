@@ -13,6 +13,7 @@ import (
 type uac struct {
 	target         call.Target
 	uri            sip.URI
+	offer          []byte
 	hops           []sip.Destination // places to try, in order
 	hop            int               // the next one
 	client         *sip.ClientTransaction
@@ -70,11 +71,14 @@ func (l *leg) unreached(try, status int) {
 		l.call()
 		return
 	}
-	cause := call.NoUserResponse
-	if status != 408 {
-		cause = call.NetworkOutOfOrder
+	switch {
+	case status == 408:
+		l.fail(status, call.NoUserResponse, nil)
+	case l.uac.target.Hop.IsValid(): // the phone's connection is gone, and with it the phone
+		l.fail(480, call.SubscriberAbsent, nil)
+	default:
+		l.fail(status, call.NetworkOutOfOrder, nil)
 	}
-	l.fail(status, cause, nil)
 }
 
 // provisionally takes a 1xx.
@@ -206,6 +210,7 @@ func (l *leg) won(f *fork, res *sip.Message) {
 		l.hangup(call.IncompatibleDestination, true)
 		return
 	}
+	l.uac.client, l.uac.offer = nil, nil
 	l.session.Answered()
 	l.timerOf2xx(res)
 	l.answered()

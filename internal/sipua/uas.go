@@ -74,7 +74,6 @@ func (l *leg) Progress() {
 			return
 		}
 		sdp = offer
-		l.lastSDP = offer
 	}
 	l.uas.progressed = true
 	l.provisional(183, sdp)
@@ -151,7 +150,6 @@ func (l *leg) prack(tx *sip.ServerTransaction, req *sip.Message) {
 			l.agent.refuseOffer(tx, req, err)
 			return
 		}
-		l.lastSDP = answer
 		res.SetBody("application/sdp", answer)
 	} else if p.sdp != nil && l.uas.offered {
 		res.Release()
@@ -222,7 +220,6 @@ func (l *leg) sendOK() {
 			return
 		}
 		sdp, ours = offer, true
-		l.lastSDP = offer
 	}
 	res := l.response(200, sdp)
 	res.Add("Supported", supported)
