@@ -42,7 +42,7 @@ func keysOf(p Person) (first, last []string) {
 	if hasNumber(given) || hasNumber(family) { // R2D2 is found as keyed, and as KAZOO has it, without its digits
 		first, last = names{tokens(given, false), tokens(family, false)}.keys(first, last)
 	}
-	if !ascii(given) || !ascii(family) {
+	if !ascii(p.Given) || !ascii(p.Family) {
 		first, last = names{tokens(expanded.Replace(given), true), tokens(expanded.Replace(family), true)}.keys(first, last)
 		// KAZOO deletes what is not a-z after lower-casing ASCII: the Á of Ángel vanishes, and its callers know that.
 		kazooGiven, kazooFamily := kazooDigits(p.Given), kazooDigits(p.Family)

@@ -62,6 +62,7 @@ func TestNamesAreFoundAsTheirOwnersSpellThem(t *testing.T) {
 		{Person{Given: "ⵣⵣ", Extension: "1007"}, []string{"1007", "10"}, []string{"1007"}},
 		{Person{Given: "!!!", Family: "---", Extension: "*42"}, []string{"42"}, []string{"42"}},
 		{Person{Given: "Kaʻiulani", Family: "Straße"}, []string{"kaiulani", "iulani"}, []string{"strasse"}},
+		{Person{Given: "Ǌegoš Ann", Family: "Lee"}, []string{"njegosann", "egoannlee"}, []string{"leeegoann"}},
 		{Person{Given: "Ｓｅａｎ", Family: "ﬁsh"}, []string{"sean"}, []string{"fish"}},
 	} {
 		for fields, all := range map[Fields][]string{FirstName: test.first, LastName: test.last, Both: slices.Concat(test.first, test.last)} {

@@ -24,7 +24,14 @@ func TestATextIsSaidOnceForAllWhoWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		speak := make(chan struct{})
-		e := &engine{answer: func(context.Context, Request) ([]int16, error) { <-speak; return make([]int16, 800), nil }}
+		e := &engine{answer: func(ctx context.Context, _ Request) ([]int16, error) {
+			select {
+			case <-speak:
+				return make([]int16, 800), nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}}
 		c := testCache(e, CacheOptions{})
 		leaving, leave := context.WithCancel(t.Context())
 		var left error
