@@ -1,12 +1,16 @@
 package sipua
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"bugle"
 	"bugle/internal/call"
+	"bugle/internal/egress"
 	"bugle/internal/sip"
 )
 
@@ -274,6 +278,78 @@ func TestAPhoneOutsideIsReachedThroughEgress(t *testing.T) {
 	p.respond(req, 486, "x", nil, "")
 	p.expectRequest(sip.ACK)
 	next[call.Ended](k)
+	s.settled()
+}
+
+// names resolves from a table and can be made to wait.
+type names struct {
+	*egress.Guard
+	hosts map[string][]netip.AddrPort
+	gate  chan struct{}
+}
+
+func (n names) Resolve(ctx context.Context, host string, _ int, _ string) ([]netip.AddrPort, error) {
+	if n.gate != nil {
+		<-n.gate
+	}
+	if addrs := n.hosts[host]; addrs != nil {
+		return addrs, nil
+	}
+	return nil, &bugle.Error{Op: "test", Kind: bugle.KindUnavailable}
+}
+
+func TestNamesAreLookedUpAndEachAddressIsTried(t *testing.T) {
+	t.Parallel()
+	known := map[string][]netip.AddrPort{}
+	s := startServer(t, func(o *Options) { o.Egress = names{Guard: o.Egress.(*egress.Guard), hosts: known} })
+	p := s.peer("x")
+	dead := netip.AddrPortFrom(p.addr.Addr(), uint16(s.freePort())) // nothing listens there
+	known["tcp.test"] = []netip.AddrPort{dead, s.tcp}
+	known["udp.test"] = []netip.AddrPort{p.addr}
+	k := newSink(t)
+	s.agent.Originate("out-name", call.Target{URI: "sip:x@udp.test"}, k)
+	req := p.expectRequest(sip.INVITE)
+	p.respond(req, 486, "x", nil, "")
+	p.expectRequest(sip.ACK)
+	if e := next[call.Ended](k); e.Status != 486 {
+		t.Errorf("%+v", e)
+	}
+	// The second address is our own server, which asks for a digest.
+	s.agent.Originate("out-second", call.Target{URI: "sip:x@tcp.test;transport=tcp"}, k)
+	if e := next[call.Ended](k); e.Status != 401 {
+		t.Errorf("%+v", e)
+	}
+	s.agent.Originate("out-nowhere", call.Target{URI: "sip:x@nowhere.test"}, k)
+	if e := next[call.Ended](k); e.Status != 503 {
+		t.Errorf("%+v", e)
+	}
+	s.settled()
+}
+
+func TestHangingUpWhileANameIsLookedUp(t *testing.T) {
+	t.Parallel()
+	gate := make(chan struct{})
+	s := startServer(t, func(o *Options) {
+		o.Egress = names{Guard: o.Egress.(*egress.Guard), hosts: map[string][]netip.AddrPort{"x.test": {netip.MustParseAddrPort("127.0.0.1:9")}}, gate: gate}
+	})
+	k := newSink(t)
+	leg := s.agent.Originate("out-gone", call.Target{URI: "sip:x@x.test"}, k)
+	leg.Hangup(call.OriginatorCancel)
+	next[call.Ended](k)
+	close(gate)
+	s.settled()
+	k.none()
+}
+
+func TestAPhoneWhoseConnectionIsGoneIsAbsent(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	k := newSink(t)
+	s.agent.Originate("out-absent", call.Target{URI: "sip:x@10.1.1.1;transport=tcp", Transport: sip.TCP,
+		Hop: netip.MustParseAddrPort("127.0.0.1:9")}, k)
+	if e := next[call.Ended](k); e.Status != 480 || e.Cause != call.SubscriberAbsent {
+		t.Errorf("%+v", e)
+	}
 	s.settled()
 }
 

@@ -33,6 +33,7 @@ type peer struct {
 	target  string
 	seq     int
 	last    string // Via of the last request
+	buf     []byte
 	leg     call.Leg
 	invited *sip.Message // the last request of the server that a test keeps
 }
@@ -105,15 +106,17 @@ func (p *peer) message(start, via, from, to, cseq string, headers []string, body
 // receive waits for the next message.
 func (p *peer) receive() *sip.Message {
 	p.t.Helper()
-	buf := make([]byte, 65536)
+	if p.buf == nil {
+		p.buf = make([]byte, 65536)
+	}
 	p.conn.SetReadDeadline(time.Now().Add(patience))
-	n, _, err := p.conn.ReadFromUDPAddrPort(buf)
+	n, _, err := p.conn.ReadFromUDPAddrPort(p.buf)
 	if err != nil {
 		p.t.Fatalf("nothing received: %v", err)
 	}
-	m, err := sip.Parse(buf[:n])
+	m, err := sip.Parse(bytes.Clone(p.buf[:n]))
 	if err != nil {
-		p.t.Fatalf("not SIP: %v\n%s", err, buf[:n])
+		p.t.Fatalf("not SIP: %v\n%s", err, p.buf[:n])
 	}
 	return m
 }
