@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -67,6 +68,7 @@ func main() {
 	window := flag.Duration("window", 5*time.Second, "how long each measurement takes")
 	rounds := flag.Int("rounds", 3, "measurements of each design")
 	works := flag.String("work", "", "relay, play or hold; empty for all")
+	only := flag.String("only", "", "designs whose names hold this text")
 	serve := flag.Bool("serve", false, "be the process that is measured")
 	flag.Parse()
 	if *serve {
@@ -80,7 +82,7 @@ func main() {
 		if *works != "" && *works != work {
 			continue
 		}
-		if err := compare(work, *streams, *window, *rounds); err != nil {
+		if err := compare(work, *only, *streams, *window, *rounds); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -88,8 +90,8 @@ func main() {
 }
 
 // compare measures every design of a work, round after round, so that a change of the machine's mood meets all alike.
-func compare(work string, streams int, window time.Duration, rounds int) error {
-	all := designs(work)
+func compare(work, only string, streams int, window time.Duration, rounds int) error {
+	all := slices.DeleteFunc(designs(work), func(d design) bool { return !strings.Contains(d.name, only) })
 	results := map[string][]outcome{}
 	for range rounds {
 		for _, d := range all {
@@ -110,7 +112,7 @@ func compare(work string, streams int, window time.Duration, rounds int) error {
 		cost := median(results[d.name], perPacket)
 		fmt.Printf("  %-38s %6.2f µs a packet  %5.3f CPU-s for 1,000 stream-seconds  %6.3f allocations a packet", d.name, cost,
 			cost*50/1000, median(results[d.name], func(o outcome) float64 { return float64(o.Mallocs) / float64(o.Packets) }))
-		if d.floor != "" {
+		if len(results[d.floor]) > 0 {
 			fmt.Printf("  %.2f x floor", cost/median(results[d.floor], perPacket))
 		}
 		fmt.Printf("  (%d packets)\n", int(median(results[d.name], func(o outcome) float64 { return float64(o.Packets) })))
