@@ -51,7 +51,7 @@ func newCache(engine Synthesiser, options CacheOptions, log *slog.Logger, onPani
 
 // key names the audio of a request, which is µ-law at 8 kHz.
 func (c *cache) key(request Request) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q ulaw-8000", c.engine.Name(), request.Voice, request.Language, request.Text))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q levelled ulaw-8000", c.engine.Name(), request.Voice, request.Language, request.Text))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -86,7 +86,7 @@ func (c *cache) render(ctx context.Context, key string, request Request) (*media
 	if err != nil {
 		return nil, err
 	}
-	clip := media.NewClip(request.Text, pcm)
+	clip := media.NewClip(request.Text, Level(pcm, request.Text))
 	c.memory.put(key, clip, clipCost(clip))
 	if c.disk != nil {
 		if err := c.disk.put(key, clip.ULaw()); err != nil {

@@ -110,7 +110,8 @@ func render(texts map[string]string, voice string) (map[string][]byte, error) {
 				failed = fmt.Errorf("%q: %w", text, err)
 				return
 			}
-			rendered[text] = finish(pcm, text)
+			pcm = speech.Level(pcm, text)
+			rendered[text] = media.NewClip(text, pcm).ULaw()
 		})
 	}
 	work.Wait()

@@ -1,4 +1,4 @@
-package main
+package speech
 
 import (
 	"math"
@@ -20,8 +20,9 @@ const (
 	fullStop = 18 * frame // kept after a sentence
 )
 
-// finish trims a rendering's silence, brings it to one level and encodes it.
-func finish(pcm []int16, text string) []byte {
+// Level trims the silence around the speech in pcm, 8 kHz mono, and brings the speech to the level of all prompts. Of the
+// silence after it more is kept when text, which was said, ends a sentence. Audio without speech becomes that silence.
+func Level(pcm []int16, text string) []int16 {
 	samples := make([]float64, len(pcm))
 	for i, s := range pcm {
 		samples[i] = float64(s) / 32768
@@ -33,13 +34,11 @@ func finish(pcm []int16, text string) []byte {
 	}
 	from, to = max(from-lead, 0), to+tail
 	gain := gainFor(samples)
-	out := make([]byte, to-from)
+	out := make([]int16, to-from)
 	for i := range out {
-		sample := 0.0
 		if from+i < len(samples) {
-			sample = samples[from+i] * gain
+			out[i] = int16(math.Round(samples[from+i] * gain * 32767))
 		}
-		out[i] = media.EncodeMuLaw(int16(math.Round(sample * 32767)))
 	}
 	return out
 }
