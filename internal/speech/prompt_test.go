@@ -236,3 +236,27 @@ func writeUpsampled(t *testing.T, path string, pcm []int16) {
 		t.Fatal(err)
 	}
 }
+
+// What the built-in prompts cost a start, and the first call that hears one.
+func BenchmarkReadIndex(b *testing.B) {
+	for b.Loop() {
+		if _, err := readIndex(enUSIndex, enUSAudio); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFirstClip(b *testing.B) {
+	p := english()[PromptDirEnterName]
+	for b.Loop() {
+		media.NewClipULaw(p.id, p.ulaw)
+	}
+}
+
+func BenchmarkPrompt(b *testing.B) {
+	c := NewCatalogue(Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Prompt(b.Context(), "acme", "en-us", PromptDirEnterName)
+	}
+}
