@@ -270,7 +270,7 @@ func FuzzStack(f *testing.F) {
 			// Let the fuzzer speak of the client transaction, whose branch it cannot guess.
 			m.buf = append(m.buf, bytes.ReplaceAll(data, []byte("Via: SIP/2.0/UDP 192.0.2.1\r\n"),
 				[]byte("Via: SIP/2.0/UDP 192.0.2.1;branch="+branch.Branch()+"\r\n"))...)
-			r.s.receive(m, Source{Transport: UDP, Remote: peerAddr, Local: rigAddr})
+			r.s.receive(m, Source{Transport: UDP, Remote: peerAddr, Local: rigAddr}, i == 2)
 			if i == 1 {
 				tx.Cancel("")
 			}

@@ -22,6 +22,8 @@ type lane struct {
 	head     int     // of queue
 	messages int     // events in the queue that are messages from the wire
 	running  bool    // it is in the run queue or with a worker
+	inline   bool    // the reader that holds the lock will itself tell the TU what is queued meanwhile
+	claimed  bool    // and there is something to tell
 
 	next *lane    // in the run queue
 	room struct { // what a usual call needs, so that it costs one allocation
@@ -114,7 +116,11 @@ func (l *lane) push(e event) {
 	if !l.running {
 		l.running = true
 		l.hold()
-		l.stack.run.push(l)
+		if l.inline {
+			l.claimed = true
+		} else {
+			l.stack.run.push(l)
+		}
 	}
 }
 
@@ -192,9 +198,14 @@ func (q *runQueue) close() {
 func (s *Stack) worker() {
 	defer s.workers.Done()
 	for l := s.run.pop(); l != nil; l = s.run.pop() {
-		for e, ok := l.pop(); ok; e, ok = l.pop() {
-			s.deliver(e)
-		}
-		l.release()
+		l.tellAll()
 	}
+}
+
+// tellAll tells the TU what is queued; the caller has made the lane running.
+func (l *lane) tellAll() {
+	for e, ok := l.pop(); ok; e, ok = l.pop() {
+		l.stack.deliver(e)
+	}
+	l.release()
 }

@@ -1,8 +1,9 @@
 package sip
 
 // receive takes one message from a socket: it parses the message's own buffer, checks it and gives it to its
-// transaction. It runs on the reader's goroutine and never waits for the TU.
-func (s *Stack) receive(m *Message, source Source) {
+// transaction. It runs on the reader's goroutine. With call set it also tells the TU what comes of it, otherwise it leaves
+// that to the workers and waits for nobody.
+func (s *Stack) receive(m *Message, source Source, call bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.recovered(v, "")
@@ -31,11 +32,34 @@ func (s *Stack) receive(m *Message, source Source) {
 		m.Release()
 		return
 	}
-	if m.status != 0 {
-		s.receiveResponse(m, via)
-	} else {
-		s.receiveRequest(m, via)
+	l := s.acquire(m.CallID(), m.status == 0 || s.isStray2xx(m))
+	if l == nil {
+		s.drop(m)
+		return
 	}
+	defer l.release()
+	if s.receiveIn(l, m, via, call) {
+		l.tellAll()
+	}
+}
+
+// receiveIn gives a message to its lane; tell is set when the caller has to call tellAll.
+func (s *Stack) receiveIn(l *lane, m *Message, via Via, call bool) (tell bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.messages >= s.options.QueuePerCall {
+		s.drop(m)
+		return false
+	}
+	l.inline = call
+	defer func() { l.inline = false }()
+	if m.status != 0 {
+		s.receiveResponse(l, m, via)
+	} else {
+		s.receiveRequest(l, m, via)
+	}
+	tell, l.claimed = l.claimed, false
+	return tell
 }
 
 // reject answers a broken request without a transaction (RFC 3261 §8.2.7): its retransmission is answered again.
@@ -75,19 +99,7 @@ func (s *Stack) drop(m *Message) {
 	m.Release()
 }
 
-func (s *Stack) receiveResponse(m *Message, via Via) {
-	l := s.acquire(m.CallID(), false)
-	if l == nil {
-		s.stray(m)
-		return
-	}
-	defer l.release()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.messages >= s.options.QueuePerCall {
-		s.drop(m)
-		return
-	}
+func (s *Stack) receiveResponse(l *lane, m *Message, via Via) {
 	_, method := m.CSeq()
 	branch := via.Branch()
 	for _, t := range l.clients {
@@ -98,41 +110,21 @@ func (s *Stack) receiveResponse(m *Message, via Via) {
 			return
 		}
 	}
-	s.strayIn(l, m)
+	if s.isStray2xx(m) {
+		l.push(event{kind: eventStray, m: m})
+	} else {
+		s.drop(m)
+	}
 }
 
-// stray is a response that no transaction takes. Only a 2xx to INVITE is of interest: it needs an ACK and a BYE.
-func (s *Stack) stray(m *Message) {
-	if _, method := m.CSeq(); s.options.OnStray2xx == nil || method != INVITE || m.status < 200 || m.status > 299 ||
-		s.run.full(s.options.QueueTotal) {
-		s.drop(m)
-		return
-	}
-	l := s.acquire(m.CallID(), true)
-	defer l.release()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.strayIn(l, m)
+// isStray2xx says whether a response that no transaction takes is of interest: a 2xx to INVITE needs an ACK and a BYE.
+func (s *Stack) isStray2xx(m *Message) bool {
+	_, method := m.CSeq()
+	return s.options.OnStray2xx != nil && method == INVITE && m.status >= 200 && m.status <= 299 &&
+		!s.run.full(s.options.QueueTotal)
 }
 
-func (s *Stack) strayIn(l *lane, m *Message) {
-	if _, method := m.CSeq(); s.options.OnStray2xx == nil || method != INVITE || m.status < 200 || m.status > 299 ||
-		l.messages >= s.options.QueuePerCall {
-		s.drop(m)
-		return
-	}
-	l.push(event{kind: eventStray, m: m})
-}
-
-func (s *Stack) receiveRequest(m *Message, via Via) {
-	l := s.acquire(m.CallID(), true)
-	defer l.release()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.messages >= s.options.QueuePerCall {
-		s.drop(m)
-		return
-	}
+func (s *Stack) receiveRequest(l *lane, m *Message, via Via) {
 	switch m.method {
 	case ACK:
 		s.receiveACK(l, m, via)

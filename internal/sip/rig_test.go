@@ -160,7 +160,7 @@ func (r *rig) in(text string) {
 func (r *rig) inFrom(text string, source Source) {
 	m := newMessage()
 	m.buf = append(m.buf, strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")...)
-	r.s.receive(m, source)
+	r.s.receive(m, source, false)
 }
 
 // out takes the start lines of what has been sent since the last call.

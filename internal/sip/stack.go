@@ -22,15 +22,16 @@ type Stack struct {
 	workers sync.WaitGroup // of the workers
 	readers sync.WaitGroup // of all other goroutines
 
-	mu      sync.Mutex // guards the sockets and connections
-	udp     []*udpSocket
-	tcp     []*tcpListener
-	conns   map[connKey]*streamConn
-	perAddr map[netip.Addr]int // accepted connections; an address without one is not there
-	noTCP   addrMemory         // hops that refused a connection for a request too large for UDP
-	closed  bool
-	context context.Context // ends with Close
-	cancel  context.CancelFunc
+	mu         sync.Mutex // guards the sockets and connections
+	udp        []*udpSocket
+	tcp        []*tcpListener
+	udpReaders []*udpReader
+	conns      map[connKey]*streamConn
+	perAddr    map[netip.Addr]int // accepted connections; an address without one is not there
+	noTCP      addrMemory         // hops that refused a connection for a request too large for UDP
+	closed     bool
+	context    context.Context // ends with Close
+	cancel     context.CancelFunc
 
 	draining     atomic.Bool
 	invites      atomic.Int64
@@ -70,6 +71,9 @@ func (s *Stack) Close(ctx context.Context) error {
 	s.closed = true
 	for _, u := range s.udp {
 		_ = u.conn.Close()
+	}
+	for _, r := range s.udpReaders {
+		r.timer.Stop()
 	}
 	for _, l := range s.tcp {
 		_ = l.listener.Close()

@@ -350,7 +350,7 @@ func (c *streamConn) handOut(f *framer) (got, broken bool) {
 		got = true
 		m := newMessage()
 		m.buf = append(m.buf, message...)
-		c.stack.receive(m, source)
+		c.stack.receive(m, source, false)
 	}
 }
 

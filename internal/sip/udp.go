@@ -2,10 +2,8 @@ package sip
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
-	"time"
 )
 
 // udpBuffer is what a SIP socket asks the kernel for: the default of 208 KiB loses calls at 1,500 a second.
@@ -46,8 +44,10 @@ func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, err
 		return netip.AddrPort{}, ErrClosed
 	}
 	s.udp = append(s.udp, u)
+	r := newUDPReader(s, conn, u.local)
+	s.udpReaders = append(s.udpReaders, r)
 	s.readers.Add(1)
-	go s.readUDP(conn, u)
+	go r.read(r.leader.Load())
 	return u.local, nil
 }
 
@@ -57,32 +57,6 @@ func family(addr string) string {
 		return "4"
 	}
 	return ""
-}
-
-// readUDP reads datagrams until the socket is closed.
-func (s *Stack) readUDP(conn *net.UDPConn, u *udpSocket) {
-	defer s.readers.Done()
-	buf := make([]byte, 1<<16)
-	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			select { // an error of one packet (no memory, ICMP): the socket goes on
-			case <-s.context.Done():
-				return
-			case <-time.After(time.Millisecond):
-			}
-			continue
-		}
-		if !looksLikeSIP(buf[:n]) {
-			continue
-		}
-		m := newMessage()
-		m.buf = append(m.buf, buf[:n]...)
-		s.receive(m, Source{Transport: UDP, Remote: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Local: u.local})
-	}
 }
 
 // looksLikeSIP lets keep-alives (CRLF, NUL, STUN) and noise go by without a message: every SIP message starts with a letter,
