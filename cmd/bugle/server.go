@@ -91,7 +91,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
 		return nil, err
 	}
-	if err := v.openAPI(ctx, modules, sealer, blobs); err != nil {
+	if err := v.openAPI(ctx, modules, sealer, blobs, cache); err != nil {
 		return nil, err
 	}
 	v.gauges(cache)
@@ -226,12 +226,13 @@ func (v *server) listenSIP(ctx context.Context, listen netip.AddrPort) error {
 	}
 }
 
-func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module, sealer *store.Sealer, blobs *store.Blobs) error {
+func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module, sealer *store.Sealer, blobs *store.Blobs,
+	cache *store.Cache) error {
 	checker, err := callflow.NewChecker(modules)
 	if err != nil {
 		return err
 	}
-	api, err := crossbar.New(crossbar.Options{Store: v.store, Sealer: sealer, Blobs: blobs,
+	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
 		Flows: flowChecker{checker}, Channels: channels{v.calls}, Registrations: registrations{v.registrar}, Log: v.log,
 		PublicURL: v.publicURL, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
 	if err != nil {
