@@ -94,6 +94,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req := a.newRequest(w, r)
 	w.Header().Set("X-Request-Id", req.id)
+	w.Header().Set("Cache-Control", "private, no-cache")
 	w.Header().Set("Expires", "Fri, 01 Jan 2021 00:00:00 GMT")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	answer, err := a.guarded(req)

@@ -23,6 +23,9 @@ func TestBadBodies(t *testing.T) {
 			t.Errorf("%s: %d %.300s", c.name, a.code, a.text)
 			continue
 		}
+		if len(a.text) > 200_000 {
+			t.Errorf("%s: an answer of %d bytes", c.name, len(a.text))
+		}
 		if fields, _ := a.data().(map[string]any); c.field != "" && fields[c.field] == nil {
 			t.Errorf("%s: no error of field %s: %.300s", c.name, c.field, a.text)
 		}
@@ -65,6 +68,9 @@ func badBodies(menu string) []badBody {
 		{"long number", "PUT", "/menus", `{"data":{"name":"x","retries":` + strings.Repeat("9", 100_000) + `}}`, 400, "json"},
 		{"deep", "PUT", "/menus", `{"data":` + deep + `}`, 400, "json"},
 		{"deep arrays", "PUT", "/menus", `{"data":{"name":` + strings.Repeat("[", 1_000_000) + `}}`, 400, "json"},
+		{"too many values", "PUT", "/menus", `{"data":{"name":[` + strings.Repeat("1,", 1_000_000) + `1]}}`, 400, "json"},
+		{"too many errors", "PUT", "/callflows", `{"data":{"numbers":[` + strings.Repeat("1,", 4_000) + `1],"flow":{}}}`, 400, "numbers.0"},
+		{"too many patterns", "PUT", "/callflows", `{"data":{"patterns":["x"` + strings.Repeat(`,"x"`, 50_000) + `],"flow":{}}}`, 400, "patterns"},
 		{"10 MB", "PUT", "/menus", `{"data":{"name":"` + strings.Repeat("x", 10_000_000) + `"}}`, 413, "file"},
 		{"document too large", "PUT", "/menus", `{"data":{"name":"x","note":"` + strings.Repeat("x", 5_000_000) + `"}}`, 413, "file"},
 		{"wrong type", "PUT", "/menus", `{"data":{"name":7}}`, 400, "name"},

@@ -59,6 +59,12 @@ func summariseCallflow(doc map[string]any) map[string]any {
 	return row
 }
 
+// The store takes 10,000 values of a document to find it by; every call may try every pattern.
+const (
+	maxNumbers  = 5000
+	maxPatterns = 1000
+)
+
 // walkFlow visits each node of a tree with its path.
 func walkFlow(flow any, visit func(node map[string]any, path []string)) {
 	var walk func(v any, path []string)
@@ -79,7 +85,7 @@ func walkFlow(flow any, visit func(node map[string]any, path []string)) {
 // completeCallflow writes numbers in the form in which calls look for them.
 func completeCallflow(e *edit) error {
 	numbers, _ := e.doc["numbers"].([]any)
-	if len(numbers) == 0 {
+	if len(numbers) == 0 || len(numbers) > maxNumbers {
 		return nil
 	}
 	normal := make([]any, len(numbers))
@@ -98,6 +104,11 @@ func checkCallflow(e *edit) error {
 	patterns, _ := e.doc["patterns"].([]any)
 	if _, typed := e.errs["numbers"]["type"]; !typed && len(numbers) == 0 && len(patterns) == 0 {
 		e.errs.add("numbers", "required", map[string]any{"message": "Callflows must be assigned at least one number or pattern"})
+	}
+	if len(patterns) > maxPatterns || len(numbers) > maxNumbers {
+		e.errs.add("patterns", "maxItems", map[string]any{"target": maxPatterns,
+			"message": "A callflow has at most 1000 patterns and 5000 numbers"})
+		return nil
 	}
 	for _, p := range patterns {
 		text, ok := p.(string)

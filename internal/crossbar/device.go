@@ -128,7 +128,8 @@ func checkDevice(e *edit) error {
 			e.errs.add("sip.ip", "invalid", map[string]any{"message": "Must be the address of one host", "value": ip})
 		}
 	}
-	if realm := stringAt(e.doc, "sip.realm"); realm != "" && !strings.EqualFold(realm, e.owner.view.Realm) {
+	if realm := stringAt(e.doc, "sip.realm"); realm != "" && !strings.EqualFold(realm, e.owner.view.Realm) &&
+		realm != stringAt(e.before, "sip.realm") { // the account may have moved to another realm since
 		e.errs.add("sip.realm", "invalid", map[string]any{"message": "Must be the account's realm, " + e.owner.view.Realm +
 			", or be left out", "value": clip(realm, 253)})
 	}

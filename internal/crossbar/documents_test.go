@@ -420,3 +420,17 @@ func TestIfMatch(t *testing.T) {
 		t.Errorf("%d", a.code)
 	}
 }
+
+// TestDocumentGrowsBeyondOneBody: what many PATCHes have put together can still be read, and edited.
+func TestDocumentGrowsBeyondOneBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.must("PUT", w.own("/menus"), `{"name":"Big"}`).str("id")
+	for i := range 3 {
+		w.must("PATCH", w.own("/menus/"+id), fmt.Sprintf(`{"n%d":[1%s]}`, i, strings.Repeat(",1", 60_000)))
+	}
+	w.must("PATCH", w.own("/menus/"+id), `{"name":"Bigger"}`)
+	if list, _ := w.must("GET", w.own("/menus/"+id), "").at("n2").([]any); len(list) != 60_001 {
+		t.Error(len(list))
+	}
+}

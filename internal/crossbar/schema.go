@@ -295,6 +295,9 @@ func fieldPath(steps ...string) string {
 	return strings.Join(escaped, ".")
 }
 
+// maxFieldErrors is how many fields are complained about at once.
+const maxFieldErrors = 200
+
 // explain translates the validator's findings into KAZOO's field errors.
 func explain(e *jsonschema.ValidationError, doc map[string]any, errs fieldErrors) {
 	value := instance(doc, e.InstanceLocation)
@@ -308,6 +311,9 @@ func explain(e *jsonschema.ValidationError, doc map[string]any, errs fieldErrors
 			detail[more[i].(string)] = more[i+1]
 		}
 		errs.add(path, code, detail)
+	}
+	if len(errs) >= maxFieldErrors {
+		return
 	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:

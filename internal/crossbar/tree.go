@@ -15,26 +15,30 @@ import (
 // the digits that the client wrote.
 
 const (
-	maxDepth    = 1000 // nesting of a body; a callflow node takes two levels
-	maxNumber   = 1000 // characters of a number
-	maxExponent = 400  // a number beyond it is no number of a phone system, and costs gigabytes to compare
+	maxDepth    = 1000    // nesting of a body; a callflow node takes two levels
+	maxValues   = 100_000 // members and elements of a body; each costs memory many times its two bytes
+	maxNumber   = 1000    // characters of a number
+	maxExponent = 400     // a number beyond it is no number of a phone system, and costs gigabytes to compare
 )
 
 var (
 	errNotJSON   = errors.New("All JSON must be valid")
 	errDuplicate = errors.New("An object must not hold a key twice")
 	errTooDeep   = fmt.Errorf("JSON must not be nested deeper than %d levels", maxDepth)
+	errTooMany   = fmt.Errorf("JSON must not hold more than %d values", maxValues)
 	errNumber    = fmt.Errorf("Numbers must have at most %d digits and an exponent of at most %d", maxNumber, maxExponent)
 	errUTF8      = errors.New("JSON must be valid UTF-8")
 )
 
 // parseTree reads one JSON value. Unlike encoding/json it refuses what could be read in two ways: a key twice in one
 // object, and invalid UTF-8.
-func parseTree(text []byte) (any, error) {
+func parseTree(text []byte) (any, error) { return parseUpTo(text, maxValues) }
+
+func parseUpTo(text []byte, most int) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errUTF8
 	}
-	p := treeParser{text: text}
+	p := treeParser{text: text, left: most}
 	p.space()
 	v, err := p.value(0)
 	if err != nil {
@@ -49,7 +53,7 @@ func parseTree(text []byte) (any, error) {
 
 // parseKeys reads some top-level keys of a document that the store returned, and passes over the others.
 func parseKeys(text []byte, keys []string) (map[string]any, error) {
-	p := treeParser{text: text, only: keys}
+	p := treeParser{text: text, only: keys, left: len(text)}
 	p.space()
 	v, err := p.value(0)
 	o, ok := v.(map[string]any)
@@ -59,9 +63,9 @@ func parseKeys(text []byte, keys []string) (map[string]any, error) {
 	return o, nil
 }
 
-// parseObject is parseTree for a document that the store returned.
+// parseObject reads a document that the store returned: many PATCHes may have made it larger than one body may be.
 func parseObject(text []byte) (map[string]any, error) {
-	v, err := parseTree(text)
+	v, err := parseUpTo(text, len(text))
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +79,7 @@ func parseObject(text []byte) (map[string]any, error) {
 type treeParser struct {
 	text []byte
 	at   int
+	left int      // values that may still come
 	only []string // when not nil, the top-level keys that are wanted
 }
 
@@ -124,6 +129,9 @@ func (p *treeParser) peek() byte {
 func (p *treeParser) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
+	}
+	if p.left--; p.left < 0 {
+		return nil, errTooMany
 	}
 	switch c := p.peek(); {
 	case c == '{':
