@@ -26,7 +26,7 @@ func TestModel(t *testing.T) {
 		histories++
 		m := &model{s: s, c: c, account: fmt.Sprint("account", histories), docs: map[string]Document{}}
 		m.check(rt)
-		for range rapid.IntRange(1, 12).Draw(rt, "writes") {
+		for range rapid.IntRange(1, 8).Draw(rt, "writes") {
 			m.write(rt)
 			m.check(rt)
 		}

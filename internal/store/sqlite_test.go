@@ -232,7 +232,7 @@ func TestFullDisk(t *testing.T) {
 	written := 0
 	write := func() error {
 		d := user(fmt.Sprintf("u%06d", written), "x")
-		d.Body = []byte(`{"pad":"` + strings.Repeat("x", 8000) + `"}`)
+		d.Body = []byte(`{"pad":"` + strings.Repeat("x", 40000) + `"}`)
 		d.Keys, d.Index = []Key{{"number", "acme", d.ID}}, []Index{{"all", "1"}}
 		err := s.Write(context.Background(), func(tx *Tx) error { return tx.Put(&d, "") })
 		if err == nil {
@@ -247,8 +247,8 @@ func TestFullDisk(t *testing.T) {
 	fill(t, filler)
 	// The log's file has room inside until it comes to its end, so what is smaller may still succeed; it must then be kept.
 	failures, bindings := 0, 0
-	for i := 0; failures < 30; i++ {
-		row := BindingRow{DeviceID: fmt.Sprint(i), UserAgent: strings.Repeat("x", 9000)}
+	for i := 0; failures < 12; i++ {
+		row := BindingRow{DeviceID: fmt.Sprint(i), UserAgent: strings.Repeat("x", 40000)}
 		saved := s.SaveBindings(t.Context(), []BindingRow{row}, nil)
 		if saved == nil {
 			bindings++

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -53,11 +52,6 @@ func TestSynced(t *testing.T) {
 	t.Logf("%d acknowledgements of %d commits, %d syncs of the log", c.acknowledged, len(c.commits), c.syncs)
 }
 
-var (
-	callLine    = regexp.MustCompile(`^(\d+) +(write|pwrite64|fsync|fdatasync)\((\d+)<((?:\\x[0-9a-f]{2})*|[^>]*)>(?:, "((?:\\x[0-9a-f]{2})*)")?`)
-	resumedLine = regexp.MustCompile(`^(\d+) +<\.\.\. (?:fsync|fdatasync) resumed>`)
-)
-
 // logCommit is one commit in the write-ahead log: its pages, and how many writes of the log had been made at its end.
 type logCommit struct {
 	pages []byte
@@ -77,19 +71,35 @@ type traceCheck struct {
 	main, mainNow int // writes to the database file, and how many of them are synced
 }
 
+// line takes one line of the trace, such as
+//
+//	123   pwrite64(5</data/bugle.db-wal>, "\x00...", 24, 4152) = 24
+//	123   fdatasync(5</data/bugle.db-wal> <unfinished ...>
+//	123   <... fdatasync resumed>)          = 0
+//
+// with every path and buffer in hexadecimal escapes.
 func (c *traceCheck) line(line string) {
-	if m := resumedLine.FindStringSubmatch(line); m != nil {
-		if done := c.pending[m[1]]; done != nil && strings.HasSuffix(line, "= 0") {
+	thread, event, _ := strings.Cut(line, " ")
+	event = strings.TrimLeft(event, " ")
+	if strings.HasPrefix(event, "<... fsync resumed") || strings.HasPrefix(event, "<... fdatasync resumed") {
+		if done := c.pending[thread]; done != nil && strings.HasSuffix(line, "= 0") {
 			done()
 		}
-		delete(c.pending, m[1])
+		delete(c.pending, thread)
 		return
 	}
-	m := callLine.FindStringSubmatch(line)
-	if m == nil {
+	call, rest, _ := strings.Cut(event, "(")
+	descriptor, rest, ok := strings.Cut(rest, "<")
+	path, rest, ok2 := strings.Cut(rest, ">")
+	if !ok || !ok2 {
 		return
 	}
-	thread, call, descriptor, file, data := m[1], m[2], m[3], string(unhex(m[4])), unhex(m[5])
+	file := string(unhex(path))
+	var data []byte
+	if buffer, is := strings.CutPrefix(rest, `, "`); is {
+		buffer, _, _ = strings.Cut(buffer, `"`)
+		data = unhex(buffer)
+	}
 	switch {
 	case strings.HasSuffix(call, "sync"):
 		var done func()
@@ -158,6 +168,10 @@ func unhex(s string) []byte {
 	if !strings.HasPrefix(s, `\x`) {
 		return []byte(s)
 	}
-	b, _ := hex.DecodeString(strings.ReplaceAll(s, `\x`, ""))
+	digits := make([]byte, 0, len(s)/2)
+	for i := 2; i+2 <= len(s); i += 4 {
+		digits = append(digits, s[i], s[i+1])
+	}
+	b, _ := hex.DecodeString(string(digits))
 	return b
 }
