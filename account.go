@@ -10,6 +10,8 @@ type Account struct {
 	Enabled  bool
 	Preflow  string // callflow run before every other (preflow.always)
 	CallerID CallerID
+	// SIPDigest is what the account's phones are offered, for devices that do not say (sip.digest, bugle's own key).
+	SIPDigest string
 	// DialPlan rewrites dialled numbers (dial_plan), in no particular order as KAZOO's is an object.
 	DialPlan map[string]DialRule
 }
@@ -31,7 +33,7 @@ func ParseAccount(id string, doc []byte) (Account, error) {
 	}
 	a := Account{ID: id, Name: f.String("name"), Realm: f.String("realm"), Language: f.String("language"),
 		Timezone: f.String("timezone"), Enabled: f.Bool("enabled", true), Preflow: f.Object("preflow").String("always"),
-		CallerID: parseCallerID(f), DialPlan: map[string]DialRule{}}
+		CallerID: parseCallerID(f), SIPDigest: f.Object("sip").String("digest"), DialPlan: map[string]DialRule{}}
 	plan := f.Object("dial_plan")
 	for pattern := range plan {
 		if pattern == "system" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 
@@ -67,5 +68,6 @@ func (d *devices) whole(ctx context.Context, doc store.Document) (bugle.Account,
 		return bugle.Account{}, device, err
 	}
 	account, err := d.Account(ctx, doc.AccountID)
+	device.SIP.Digest = cmp.Or(device.SIP.Digest, account.SIPDigest)
 	return account, device, err
 }
