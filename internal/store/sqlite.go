@@ -36,6 +36,7 @@ type sqliteEngine struct {
 	wal    os.FileInfo
 	reader *sql.DB
 	one    *sql.DB
+	anchor *sql.Conn
 }
 
 // OpenSQLite opens the database file at path, creates it and its directory when they do not exist, and brings its
@@ -95,13 +96,23 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
 	if err := migrate(ctx, e.one); err != nil {
 		return nil, err
 	}
-	if e.reader, err = openPool(path, sqliteReaders, "&_pragma=query_only(1)"); err != nil {
+	if e.reader, err = openPool(path, sqliteReaders+1, "&_pragma=query_only(1)"); err != nil {
 		return nil, err
 	}
-	if err := e.reader.PingContext(ctx); err != nil {
+	if err := e.drop(ctx); err != nil {
 		return nil, err
 	}
 	return e, e.remember()
+}
+
+// drop drops the anchor: one connection that nobody uses and that stays. A connection whose query was cancelled is
+// closed, and when the last one closes, SQLite removes the log's file, which present would take for a loss.
+func (e *sqliteEngine) drop(ctx context.Context) (err error) {
+	if e.anchor, err = e.reader.Conn(ctx); err != nil {
+		return err
+	}
+	var n int
+	return e.anchor.QueryRowContext(ctx, `SELECT count(*) FROM settings`).Scan(&n) // a first read takes the file's lock
 }
 
 // openPool opens connections that live as long as the pool: a connection holds its prepared statements and page cache.
@@ -234,6 +245,9 @@ func (e *sqliteEngine) unavailable(err error) bool {
 
 func (e *sqliteEngine) close() error {
 	var errs []error
+	if e.anchor != nil {
+		errs = append(errs, e.anchor.Close())
+	}
 	for _, db := range []*sql.DB{e.reader, e.one} { // the writer last: it leaves a clean file without a log
 		if db != nil {
 			errs = append(errs, db.Close())

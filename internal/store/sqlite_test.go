@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -179,6 +180,22 @@ func TestFileLost(t *testing.T) {
 				t.Errorf("%d changes, want 2", n)
 			}
 		})
+	}
+}
+
+// TestConnectionsGo closes every connection that is not in use, as cancelled requests do.
+func TestConnectionsGo(t *testing.T) {
+	t.Parallel()
+	s := sqliteIn(t.TempDir()).open(t, Options{})
+	for i := range 3 {
+		put(t, s, user(fmt.Sprint("u", i), "Ann"), "")
+		for _, db := range []*sql.DB{s.read.db, s.write.db} {
+			db.SetMaxIdleConns(0)
+			db.SetMaxIdleConns(sqliteReaders)
+		}
+		if _, err := s.Get(t.Context(), "acme", "user", "u0"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"bugle"
@@ -45,10 +47,9 @@ func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
-	failed := func(err error) error { return s.fail("store.Write", err) }
 	t, err := s.begin(ctx)
 	if err != nil {
-		return failed(err)
+		return s.fail("store.Write", err)
 	}
 	ended := false
 	defer func() {
@@ -57,6 +58,7 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 		}
 	}()
 	tx := &Tx{s: s, ctx: ctx, t: t, at: s.now()}
+	failed := func(err error) error { return tx.fail("store.Write", err) }
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -114,31 +116,31 @@ func (s *Store) commit(t *transaction) error {
 // Get returns a living document as this transaction sees it.
 func (tx *Tx) Get(accountID, typ, id string) (Document, error) {
 	d, err := get(tx.ctx, tx.t, accountID, typ, id, false)
-	return d, tx.s.fail("store.Get", err)
+	return d, tx.fail("store.Get", err)
 }
 
 // GetAny returns a document even when it is soft-deleted.
 func (tx *Tx) GetAny(accountID, typ, id string) (Document, error) {
 	d, err := get(tx.ctx, tx.t, accountID, typ, id, true)
-	return d, tx.s.fail("store.GetAny", err)
+	return d, tx.fail("store.GetAny", err)
 }
 
 // GetByKey returns the document that holds a unique key.
 func (tx *Tx) GetByKey(key Key) (Document, error) {
 	d, err := getByKey(tx.ctx, tx.t, key)
-	return d, tx.s.fail("store.GetByKey", err)
+	return d, tx.fail("store.GetByKey", err)
 }
 
 // List is Store.List within the transaction.
 func (tx *Tx) List(q Query) (docs []Document, next []byte, err error) {
 	docs, next, err = list(tx.ctx, tx.t, q)
-	return docs, next, tx.s.fail("store.List", err)
+	return docs, next, tx.fail("store.List", err)
 }
 
 // Count is Store.Count within the transaction.
 func (tx *Tx) Count(q Query) (int, error) {
 	n, err := count(tx.ctx, tx.t, q)
-	return n, tx.s.fail("store.Count", err)
+	return n, tx.fail("store.Count", err)
 }
 
 // Put writes a document and its Change, and sets doc's Rev, Created (when it was zero) and Modified.
@@ -148,7 +150,7 @@ func (tx *Tx) Count(q Query) (int, error) {
 // document has another revision or is gone; KindUnique with Holder and Field when a key is taken (Field is the key's
 // Space) or the id is (Field "id").
 func (tx *Tx) Put(doc *Document, ifRev string) error {
-	return tx.s.fail("store.Put", tx.put(doc, ifRev))
+	return tx.fail("store.Put", tx.put(doc, ifRev))
 }
 
 func (tx *Tx) put(doc *Document, ifRev string) error {
@@ -207,7 +209,7 @@ func (tx *Tx) put(doc *Document, ifRev string) error {
 // AnyRev ("" is AnyRev too). It returns the document as it was. Errors: KindNotFound, KindConflict.
 func (tx *Tx) Delete(accountID, typ, id, ifRev string, hard bool) (Document, error) {
 	d, err := tx.remove(accountID, typ, id, ifRev, hard)
-	return d, tx.s.fail("store.Delete", err)
+	return d, tx.fail("store.Delete", err)
 }
 
 func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, error) {
@@ -246,6 +248,14 @@ func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, err
 	}
 	tx.record(commit{change: change, keys: held, index: indexed})
 	return old, nil
+}
+
+// fail tells a transaction that ended with its context from one that was used after its end, which is a defect.
+func (tx *Tx) fail(op string, err error) error {
+	if errors.Is(err, sql.ErrTxDone) && tx.ctx.Err() != nil {
+		err = tx.ctx.Err()
+	}
+	return tx.s.fail(op, err)
 }
 
 func (tx *Tx) record(c commit) {
