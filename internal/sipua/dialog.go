@@ -25,12 +25,28 @@ func dialogOfRequest(req *sip.Message, localTag string, source sip.Source) dialo
 	seq, _ := req.CSeq()
 	d := dialog{callID: strings.Clone(req.CallID()), remote: strings.Clone(req.Header("From")), localTag: localTag,
 		local: req.Header("To") + ";tag=" + localTag, remoteTag: strings.Clone(req.FromTag()), remoteSeq: seq,
-		dst: source.Destination()}
+		dst: back(source)}
 	d.retarget(req)
 	for route := range req.Headers("Record-Route") {
 		d.routes = append(d.routes, strings.Clone(route))
 	}
 	return d
+}
+
+// back is the way to where a message came from. Over TCP it is that connection and no other: the port at its other end is
+// nobody's to be dialled.
+func back(source sip.Source) sip.Destination {
+	dst := source.Destination()
+	dst.FlowOnly = strings.EqualFold(dst.Transport, sip.TCP)
+	return dst
+}
+
+// moved follows a party whose packets come from another place now, as after a NAT has forgotten it. The dialog's tags,
+// which nobody else knows, vouch for the request.
+func (d *dialog) moved(source sip.Source) {
+	if len(d.routes) == 0 && source.Remote.IsValid() {
+		d.dst = back(source)
+	}
 }
 
 // fork makes the dialog that a response to our INVITE forms (RFC 3261 §12.1.2).

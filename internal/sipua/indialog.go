@@ -144,7 +144,7 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 		l.agent.refuseOffer(tx, req, err)
 		return
 	}
-	l.dialog.retarget(req)
+	l.retargeted(tx, req)
 	l.allows = allowOf(req)
 	res := sip.NewResponse(req, 200, "")
 	res.Add("Contact", l.contact)
@@ -160,6 +160,15 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 	l.armSession()
 	if !offered {
 		l.checkHold()
+	}
+}
+
+// retargeted takes the new Contact of a request that may change it, and the way to it. One that is no phone of ours, but
+// was called by its URI, stays where egress let us go.
+func (l *leg) retargeted(tx *sip.ServerTransaction, req *sip.Message) {
+	l.dialog.retarget(req)
+	if l.inbound || l.uac.target.Hop.IsValid() {
+		l.dialog.moved(tx.Source())
 	}
 }
 
@@ -182,7 +191,7 @@ func (l *leg) update(tx *sip.ServerTransaction, req *sip.Message) {
 		}
 		res.SetBody("application/sdp", answer)
 	}
-	l.dialog.retarget(req)
+	l.retargeted(tx, req)
 	res.Add("Contact", l.contact)
 	res.Add("Allow", allowed)
 	l.addSessionExpires(res)

@@ -377,3 +377,23 @@ func TestClosingEndsEveryCall(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+func TestAPartyThatMovesIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := s.peer("ann")
+	leg, k := s.answered(p)
+	q := s.peer("ann") // the same phone behind another port of its NAT
+	q.callID, q.tag, q.to, q.target, q.seq = p.callID, p.tag, p.to, p.target, p.seq
+	q.within("INVITE", nil, offerSDP)
+	q.confirm("")
+	q.barrier()
+	leg.Hangup(call.NormalClearing)
+	bye := q.expectRequest(sip.BYE)
+	if bye.RequestURI() != fmt.Sprintf("sip:ann@%s", q.addr) {
+		t.Errorf("%s", bye)
+	}
+	q.respond(bye, 200, "", nil, "")
+	next[call.Ended](k)
+	s.settled()
+}

@@ -72,7 +72,7 @@ func requestURI(target call.Target) (uri sip.URI, transport string, err error) {
 	if err != nil {
 		return uri, "", err
 	}
-	if uri.Scheme != "sip" {
+	if uri.Scheme != "sip" && (uri.Scheme != "sips" || !target.Hop.IsValid()) {
 		return uri, "", &bugle.Error{Op: "sipua.Originate", Kind: bugle.KindUnsupported, Message: "only sip URIs can be called"}
 	}
 	uri.Headers = ""

@@ -286,7 +286,7 @@ func (a *Agent) HandleStray2xx(res *sip.Message, source sip.Source) {
 	if method != sip.INVITE || res.ToTag() == "" || !a.tags.made(res.FromTag(), res.CallID()) {
 		return
 	}
-	ours := dialog{callID: res.CallID(), local: res.Header("From"), dst: source.Destination()}
+	ours := dialog{callID: res.CallID(), local: res.Header("From"), dst: back(source)}
 	d := ours.fork(res)
 	if d.target == "" {
 		return
