@@ -16,6 +16,9 @@ const realmSuffix = ".bugle.invalid"
 
 func accounts() *resource {
 	r := &resource{noun: "accounts", typ: TypeAccount, schema: "accounts", leading: true,
+		about: "PUT on an account creates one below it, PUT on the list one below the token's own. A token reaches its account " +
+			"and all below. DELETE refuses (409) while there are accounts below, and deletes everything inside. " +
+			"PUT on `api_key` makes a new key and ends the old one with all tokens got by it.",
 		summary: func(doc map[string]any) map[string]any {
 			row := pick(doc, "name", "realm", "enabled")
 			row["flags"] = []any{}

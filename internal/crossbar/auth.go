@@ -387,9 +387,12 @@ func authResources() []*resource {
 		return &reply{status: http.StatusOK, data: appendTree(nil, describe(req.identity))}, nil
 	}
 	return []*resource{
-		{noun: "user_auth", leading: true, endpoints: []endpoint{
-			{path: "", ops: map[string]operation{
-				http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: tokenDetails}}}}},
+		{noun: "user_auth", leading: true,
+			about: "The token is `auth_token` of the answer. Ten failures in a minute of one account name from one address are answered " +
+				"with 429. GET tells whose the token is.",
+			endpoints: []endpoint{
+				{path: "", ops: map[string]operation{
+					http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: tokenDetails}}}}},
 		{noun: "api_auth", leading: true, endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodPut: {run: (*request).apiAuth, open: true}}}}},
 		{noun: "token_auth", leading: true, endpoints: []endpoint{

@@ -11,6 +11,9 @@ import (
 
 func callflows() *resource {
 	return &resource{noun: "callflows", typ: TypeCallflow, schema: "callflows",
+		about: "A callflow needs a number or a pattern. Numbers are stored as they are looked up; a number or pattern of another " +
+			"callflow of the account is refused, and so are modules that do not exist, data that their schemas " +
+			"(`callflows.<module>`) refuse, and patterns that do not compile.",
 		within:      map[string]string{"users": IndexOwner},
 		computed:    []string{"metadata"},
 		summary:     summariseCallflow,

@@ -9,7 +9,10 @@ import (
 )
 
 func directories() *resource {
-	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories", summary: picking("name"),
+	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories",
+		about: "People join by their own document: PATCH a user with `{\"directories\": {\"<directory id>\": \"<callflow id>\"}}`, and " +
+			"leave by `null`.",
+		summary:     picking("name"),
 		summaryKeys: []string{"name", "flags"}, order: byName,
 		self:     &selfService{list: true, read: true},
 		computed: []string{"users"}, // membership is kept by the members

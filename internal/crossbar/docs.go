@@ -88,6 +88,9 @@ func (a *API) resourcePage(r *resource) string {
 	if schema != nil {
 		fmt.Fprintf(&b, "%s.\n\n", stringAt(schema, "description"))
 	}
+	if r.about != "" {
+		fmt.Fprintf(&b, "%s\n\n", r.about)
+	}
 	b.WriteString("| path | verbs |\n|---|---|\n")
 	for _, route := range a.Routes() {
 		if a.nounOf(route.Path) == r.noun {

@@ -3,6 +3,7 @@ package crossbar
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -227,7 +228,7 @@ func (a *API) opened(res *resource, d *store.Document) (map[string]any, error) {
 
 // sealed is doc as it is stored. A secret that did not change keeps its sealed form.
 func (e *edit) sealed() (map[string]any, error) {
-	if len(e.res.secrets) == 0 {
+	if !slices.ContainsFunc(e.res.secrets, func(path string) bool { return stringAt(e.doc, path) != "" }) {
 		return e.doc, nil
 	}
 	doc := cloneTree(e.doc).(map[string]any)

@@ -26,21 +26,23 @@ func registrations() *resource {
 		}
 		return &reply{status: http.StatusOK, data: []byte(`"ok"`)}, nil
 	}
-	return &resource{noun: "registrations", endpoints: []endpoint{
-		{path: "", ops: map[string]operation{
-			http.MethodGet: {run: func(req *request) (*reply, error) {
-				rows := []any{}
-				for _, r := range req.registered() {
-					rows = append(rows, req.registrationRow(r))
-				}
-				return req.listReply(appendTree(nil, rows), &page{whole: true}), nil
-			}},
-			http.MethodDelete: {run: flush}}},
-		{path: "count", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
-			return &reply{status: http.StatusOK, data: appendTree(nil, map[string]any{"count": len(req.registered())})}, nil
-		}}}},
-		{path: "{username}", ops: map[string]operation{http.MethodDelete: {run: flush}}},
-	}}
+	return &resource{noun: "registrations",
+		about: "The phones that are registered now. DELETE forgets one user name's registrations, or all.",
+		endpoints: []endpoint{
+			{path: "", ops: map[string]operation{
+				http.MethodGet: {run: func(req *request) (*reply, error) {
+					rows := []any{}
+					for _, r := range req.registered() {
+						rows = append(rows, req.registrationRow(r))
+					}
+					return req.listReply(appendTree(nil, rows), &page{whole: true}), nil
+				}},
+				http.MethodDelete: {run: flush}}},
+			{path: "count", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
+				return &reply{status: http.StatusOK, data: appendTree(nil, map[string]any{"count": len(req.registered())})}, nil
+			}}}},
+			{path: "{username}", ops: map[string]operation{http.MethodDelete: {run: flush}}},
+		}}
 }
 
 func (req *request) registrationRow(r Registration) map[string]any {
@@ -64,7 +66,9 @@ func (req *request) registrationRow(r Registration) map[string]any {
 }
 
 func channels() *resource {
-	return &resource{noun: "channels", within: map[string]string{"users": "owner_id", "devices": "authorizing_id"},
+	return &resource{noun: "channels",
+		about:  "The legs of the calls that are up. POST `{\"action\": \"hangup\"}` ends one (202).",
+		within: map[string]string{"users": "owner_id", "devices": "authorizing_id"},
 		endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodGet: {run: (*request).listChannels}}},
 			{path: "{id}", ops: map[string]operation{

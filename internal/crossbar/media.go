@@ -18,7 +18,10 @@ const sampleRate = 8000 // of what Options.ReadAudio returns
 const uploadAllowed = "upload WAV with PCM of 8 or 16 bits, A-law or µ-law, 8 to 48 kHz, mono or stereo, of at most 11 MB"
 
 func mediaFiles() *resource {
-	r := &resource{noun: "media", typ: TypeMedia, schema: "media", order: byName,
+	r := &resource{noun: "media", typ: TypeMedia, schema: "media",
+		about: "POST the audio itself to `raw`: " + uploadAllowed + ". Another format is answered with 415 and the reason. " +
+			"With `prompt_id` it replaces that prompt of the account in its language.",
+		order: byName,
 		summary: func(doc map[string]any) map[string]any {
 			row := picking("name", "language", "media_source")(doc)
 			row["is_prompt"] = stringAt(doc, "prompt_id") != ""

@@ -15,6 +15,7 @@ type resource struct {
 	noun   string // as it stands in paths
 	typ    string // document type, "" when it is not a document
 	schema string // id of its schema, "" for none
+	about  string // what its documentation says beside paths and keys
 
 	// leading: the noun begins a path and takes no account before it.
 	leading bool

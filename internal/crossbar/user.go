@@ -8,6 +8,9 @@ import (
 
 func users() *resource {
 	return &resource{noun: "users", typ: TypeUser, schema: "users",
+		about: "A user needs `first_name` or `last_name`. `username` and `password` go together; the password is never returned, " +
+			"and changing it ends the user's tokens. A user with `priv_level` `user` edits the own document and devices, reads " +
+			"names and directories, and nothing else.",
 		summary: summariseUser,
 		summaryKeys: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
 			"timezone", "call_recording", "service", "flags", "call_forward", "caller_id", "do_not_disturb", "hotdesk",
