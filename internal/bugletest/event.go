@@ -17,6 +17,7 @@ const (
 	EventPressed   EventKind = "pressed"   // keys were pressed here; Text are the keys
 	EventKey       EventKind = "key"       // the other side pressed a key; Text is the key
 	EventHeard     EventKind = "heard"     // a clip or a tone was recognised: Hearing
+	EventToneOver  EventKind = "tone over" // a tone that was recognised has stopped: Hearing
 	EventHeld      EventKind = "held"      // the other side put the call on hold
 	EventResumed   EventKind = "resumed"   // the other side took the call back
 	EventEnded     EventKind = "ended"     // the call is over: Status, Remote
@@ -46,6 +47,8 @@ func (e Event) String() string {
 		return "heard " + e.Heard.String()
 	case EventEnded:
 		return fmt.Sprintf("ended %s: %d %s", side, e.Status, e.Text)
+	case EventToneOver:
+		return fmt.Sprintf("%s was over after %.1f s", e.Heard, e.Heard.Length.Seconds())
 	case EventHeld:
 		return "put on hold (" + e.Text + ")"
 	case EventResumed:

@@ -28,7 +28,11 @@ type ear struct {
 func newEar(c *PhoneCall, r *Recogniser) *ear {
 	return &ear{done: make(chan struct{}), listener: r.Listen(func(h Hearing) {
 		c.tell(Event{Kind: EventHeard, Heard: h, Remote: true})
-	}, nil)}
+	}, func(h Hearing) {
+		if h.Hertz > 0 {
+			c.tell(Event{Kind: EventToneOver, Heard: h, Remote: true})
+		}
+	})}
 }
 
 // Audio implements media.Recorder.
@@ -167,6 +171,23 @@ func (c *PhoneCall) WaitHear(ctx context.Context, name string) (Hearing, error) 
 // WaitTone waits like WaitHear for a tone of the given frequency.
 func (c *PhoneCall) WaitTone(ctx context.Context, hertz float64) (Hearing, error) {
 	return c.waitHearing(ctx, fmt.Sprintf("tone %.0f Hz", hertz), func(h Hearing) bool { return h.IsTone(hertz) })
+}
+
+// WaitToneOver waits until the newest tone of the given frequency has stopped.
+func (c *PhoneCall) WaitToneOver(ctx context.Context, hertz float64) error {
+	err := c.until(ctx, func() (bool, error) {
+		last, known := EventHeard, false
+		for _, e := range c.events {
+			if (e.Kind == EventHeard || e.Kind == EventToneOver) && e.Heard.IsTone(hertz) {
+				last, known = e.Kind, true
+			}
+		}
+		return known && last == EventToneOver, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the end of tone %.0f Hz: %w", hertz, err)
+	}
+	return nil
 }
 
 func (c *PhoneCall) waitHearing(ctx context.Context, what string, wanted func(Hearing) bool) (found Hearing, err error) {

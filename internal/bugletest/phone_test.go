@@ -110,6 +110,8 @@ func TestTwoPhonesTalkPressKeysHoldAndHangUp(t *testing.T) {
 			must(t, to.WaitKeys(ctx, "0123456789*#"))
 			must(t, to.PressBy(ctx, KeysByInfo, "5A"))
 			must(t, from.WaitKeys(ctx, "5A"))
+			to.Quiet()
+			must(t, from.WaitToneOver(ctx, 440))
 			must(t, from.Hold(ctx))
 			held, err := to.Wait(ctx, EventHeld)
 			must(t, err)

@@ -115,6 +115,7 @@ func TestSippHoldsTakesBackAndHangsUp(t *testing.T) {
 	done := o.newSipp(o.bob, "1001").start("a phone dials holds takes back and hangs up", "-rtp_echo")
 	call := o.next(lee)
 	o.hears(call, leeTone)
+	must(t, call.WaitToneOver(o.ctx, leeTone))
 	o.hears(call, leeTone) // again, after the hold
 	o.ends(call, 200, true)
 	<-done
