@@ -23,6 +23,7 @@ type Index struct {
 	writers sync.Mutex // held through every change; searches never take it
 	options Options
 	order   *order
+	limit   int           // overlayLimit
 	merging chan struct{} // closed when the merge that is under way ends, nil when there is none
 	merged  *base         // what the merge made, set before merging is closed
 	pending []change      // changes since the merge began
@@ -36,7 +37,7 @@ type change struct {
 
 // New returns an empty index.
 func New(options Options) *Index {
-	x := &Index{options: options, order: newOrder(options)}
+	x := &Index{options: options, order: newOrder(options), limit: overlayLimit}
 	x.snapshot.Store(&Snapshot{base: newBase(nil, options)})
 	return x
 }
@@ -112,7 +113,7 @@ func (x *Index) apply(c change) {
 		case <-x.merging:
 			x.endMerge()
 		default:
-			if x.snapshot.Load().changes() >= overlayLimit {
+			if x.snapshot.Load().changes() >= x.limit {
 				x.awaitMerge()
 			}
 		}

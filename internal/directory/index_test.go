@@ -94,12 +94,15 @@ func (o *oracle) check(t *rapid.T, s *Snapshot) {
 	}
 	var list []listed
 	queries := []string{"2", "22", "262", "9", "5", "9653", "96532453743"}
-	for _, p := range want {
+	for i, p := range want {
 		if got, ok := s.Get(p.ID); !ok || got != p {
 			t.Fatalf("Get(%q) is %+v, %v", p.ID, got, ok)
 		}
 		first, last := keysOf(p)
 		list = append(list, listed{p, first, last})
+		if i%4 != 0 { // their keys are looked for, if others share them
+			continue
+		}
 		for _, key := range slices.Concat(first, last)[:min(1, len(first)+len(last))] {
 			queries = append(queries, key, key+"2", key[:(len(key)+1)/2])
 		}
@@ -180,7 +183,7 @@ func TestSearchAgreesWithAListReadThrough(t *testing.T) {
 func TestChangesDuringMergesAreKept(t *testing.T) {
 	t.Parallel()
 	x := New(Options{})
-	const writers, each = 4, 3 * maxOverlay
+	const writers, each = 4, 600
 	var done sync.WaitGroup
 	for w := range writers {
 		done.Go(func() {
@@ -214,22 +217,23 @@ func TestAnOverlayIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := New(Options{})
+		x.limit = 50
 		merge := make(chan struct{}) // one that is under way
 		x.merging, x.merged = merge, x.Snapshot().base
 		var writer sync.WaitGroup
 		writer.Go(func() {
-			for i := range overlayLimit + 3 {
+			for i := range x.limit + 3 {
 				x.Put(Person{ID: fmt.Sprint(i), Given: "Ann"})
 			}
 		})
 		synctest.Wait()
-		if got := x.Snapshot().changes(); got != overlayLimit {
-			t.Errorf("%d changes wait for a merge, want %d", got, overlayLimit)
+		if got := x.Snapshot().changes(); got != x.limit {
+			t.Errorf("%d changes wait for a merge, want %d", got, x.limit)
 		}
 		close(merge)
 		writer.Wait()
 		x.settle()
-		if got := x.Snapshot().Len(); got != overlayLimit+3 {
+		if got := x.Snapshot().Len(); got != x.limit+3 {
 			t.Errorf("%d people", got)
 		}
 	})
@@ -241,7 +245,7 @@ func TestMergesLeaveLittleBehind(t *testing.T) {
 	x := New(Options{})
 	all := crowd(10 * maxOverlay)
 	x.Load(all)
-	for i := range 3 * maxChunks {
+	for i := range maxChunks + 60 {
 		all[0].Given = fmt.Sprint("Ann ", i)
 		x.Put(all[0])
 		x.settle()
