@@ -3,7 +3,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -22,6 +25,10 @@ type load struct {
 	stop    atomic.Bool
 	threads chan struct{}
 	running int
+	timed   bool // delays are measured, by the time in the payload
+	began   time.Time
+	mu      sync.Mutex
+	delays  []float64
 }
 
 type message struct {
@@ -30,8 +37,8 @@ type message struct {
 	_      uint32
 }
 
-func newLoad(streams int) (*load, error) {
-	l := &load{threads: make(chan struct{}, 2)}
+func newLoad(streams int, timed bool) (*load, error) {
+	l := &load{threads: make(chan struct{}, 2), timed: timed, began: time.Now()}
 	var err error
 	if l.speaker, l.from, err = udp(0, 8<<20); err != nil {
 		return nil, err
@@ -88,23 +95,31 @@ func address(port int) unix.RawSockaddrInet4 {
 	return unix.RawSockaddrInet4{Family: unix.AF_INET, Port: uint16(port)<<8 | uint16(port)>>8, Addr: [4]byte{127, 0, 0, 1}}
 }
 
-// listen empties the ears every 10 ms.
+// listen empties the ears every 10 ms, or, when delays are measured, at once.
 func (l *load) listen() {
 	runtime.LockOSThread()
 	defer func() { l.threads <- struct{}{} }()
 	events := make([]unix.EpollEvent, 1024)
 	buffer := make([]byte, 1500)
 	for !l.stop.Load() {
-		pause(10 * time.Millisecond)
+		wait := 100
+		if !l.timed {
+			pause(10 * time.Millisecond)
+			wait = 0
+		}
 		for {
-			n, _ := unix.EpollWait(l.epoll, events, 0)
+			n, _ := unix.EpollWait(l.epoll, events, wait)
 			for _, event := range events[:max(n, 0)] {
 				for {
-					if _, _, failed := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(event.Fd), uintptr(unsafe.Pointer(&buffer[0])),
-						1500, unix.MSG_DONTWAIT, 0, 0); failed != 0 {
+					size, _, failed := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(event.Fd), uintptr(unsafe.Pointer(&buffer[0])),
+						1500, unix.MSG_DONTWAIT, 0, 0)
+					if failed != 0 {
 						break
 					}
 					l.got.Add(1)
+					if l.timed && size == 172 { // the ports beside hear reports too
+						l.note(buffer[12:20])
+					}
 				}
 			}
 			if n < len(events) {
@@ -138,6 +153,9 @@ func (l *load) send(ports []int) {
 			for i := slice % 20; i < n; i += 20 {
 				packet := packets[i*172:]
 				packet[2], packet[3] = byte(sequence>>8), byte(sequence)
+				if l.timed {
+					binary.BigEndian.PutUint64(packet[12:], uint64(time.Since(l.began)))
+				}
 				packet[4], packet[5], packet[6], packet[7] = byte(timestamp>>24), byte(timestamp>>16), byte(timestamp>>8), byte(timestamp)
 				vectors[count] = unix.Iovec{Base: &packet[0], Len: 172}
 				messages[count].header = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&addresses[i])), Namelen: unix.SizeofSockaddrInet4,
@@ -161,6 +179,35 @@ func pause(d time.Duration) {
 		span := unix.NsecToTimespec(int64(d))
 		_ = unix.Nanosleep(&span, nil)
 	}
+}
+
+// note takes down how long a packet was on its way.
+func (l *load) note(sent []byte) {
+	delay := time.Since(l.began) - time.Duration(binary.BigEndian.Uint64(sent))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delays = append(l.delays, float64(delay)/float64(time.Microsecond))
+}
+
+func (l *load) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delays = nil
+}
+
+// percentiles returns the delays at delayShares.
+func (l *load) percentiles() (at []float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slices.Sort(l.delays)
+	for _, share := range delayShares {
+		if n := len(l.delays); n > 0 {
+			at = append(at, l.delays[min(int(share.share*float64(n)), n-1)])
+		} else {
+			at = append(at, 0)
+		}
+	}
+	return at
 }
 
 func (l *load) heard() int64 { return l.got.Load() }

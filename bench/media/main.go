@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -16,10 +17,11 @@ import (
 
 // order is what a design's process is asked to do, as a line of JSON on its standard input.
 type order struct {
-	Work    string // "relay", "play" or "hold"
+	Work    string // "relay", "play", "hold" or "delay"
 	Design  string
 	Loops   int
 	Streams int
+	Procs   int // GOMAXPROCS, 0 for the default
 	From    int // the port that the load sends from
 	Sinks   int // the first of the ports that it listens on
 }
@@ -29,20 +31,35 @@ type outcome struct {
 	Packets uint64
 	CPU     float64 // seconds
 	Mallocs uint64
-	KiB     float64 // of each session, "hold" only
+	KiB     float64   // of each session, "hold" only
+	Delays  []float64 // microseconds from the sender to the receiver, "delay" only, by delayShares
 }
+
+var delayShares = []struct {
+	name  string
+	share float64
+}{{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}, {"longest", 1}}
 
 // design is a way of doing a work.
 type design struct {
 	name  string
 	kind  string
 	loops int
+	procs int
 	floor string // the name of the design that it is compared with
 }
 
 func designs(work string) []design {
 	if work == "hold" {
 		return []design{{name: "bugle portable", kind: "portable"}, {name: "bugle epoll", kind: "epoll", loops: 2}}
+	}
+	if work == "delay" {
+		return []design{
+			{name: "floor epoll, 2 threads", kind: "floor", loops: 2},
+			{name: "bugle portable", kind: "portable", loops: 1},
+			{name: "bugle epoll, 2 loops", kind: "epoll", loops: 2},
+			{name: "bugle epoll, 2 loops, GOMAXPROCS 4", kind: "epoll", loops: 2, procs: 4},
+		}
 	}
 	if work == "play" {
 		return []design{
@@ -67,7 +84,7 @@ func main() {
 	streams := flag.Int("n", 500, "one-way streams")
 	window := flag.Duration("window", 5*time.Second, "how long each measurement takes")
 	rounds := flag.Int("rounds", 3, "measurements of each design")
-	works := flag.String("work", "", "relay, play or hold; empty for all")
+	works := flag.String("work", "", "relay, play, hold or delay; empty for all")
 	only := flag.String("only", "", "designs whose names hold this text")
 	serve := flag.Bool("serve", false, "be the process that is measured")
 	flag.Parse()
@@ -78,7 +95,7 @@ func main() {
 		}
 		return
 	}
-	for _, work := range []string{"relay", "play", "hold"} {
+	for _, work := range []string{"relay", "play", "hold", "delay"} {
 		if *works != "" && *works != work {
 			continue
 		}
@@ -95,7 +112,7 @@ func compare(work, only string, streams int, window time.Duration, rounds int) e
 	results := map[string][]outcome{}
 	for range rounds {
 		for _, d := range all {
-			result, err := measure(order{Work: work, Design: d.kind, Loops: d.loops, Streams: streams}, window)
+			result, err := measure(order{Work: work, Design: d.kind, Loops: d.loops, Procs: d.procs, Streams: streams}, window)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", work, d.name, err)
 			}
@@ -106,6 +123,14 @@ func compare(work, only string, streams int, window time.Duration, rounds int) e
 	for _, d := range all {
 		if work == "hold" {
 			fmt.Printf("  %-38s %6.1f KiB a session\n", d.name, median(results[d.name], func(o outcome) float64 { return o.KiB }))
+			continue
+		}
+		if work == "delay" {
+			fmt.Printf("  %-38s", d.name)
+			for i, share := range delayShares {
+				fmt.Printf("  %s %6.0f µs", share.name, median(results[d.name], func(o outcome) float64 { return o.Delays[i] }))
+			}
+			fmt.Println()
 			continue
 		}
 		perPacket := func(o outcome) float64 { return o.CPU / float64(o.Packets) * 1e6 }
@@ -131,7 +156,7 @@ func median(outcomes []outcome, value func(outcome) float64) float64 {
 
 // measure runs one design under load.
 func measure(o order, window time.Duration) (outcome, error) {
-	load, err := newLoad(o.Streams)
+	load, err := newLoad(o.Streams, o.Work == "delay")
 	if err != nil {
 		return outcome{}, err
 	}
@@ -161,7 +186,8 @@ func measure(o order, window time.Duration) (outcome, error) {
 		return outcome{}, err
 	}
 	var result outcome
-	if o.Work == "relay" {
+	var delays []float64
+	if o.Work == "relay" || o.Work == "delay" {
 		load.send(ports)
 	}
 	time.Sleep(time.Second) // until sources are learned and caches warm
@@ -173,12 +199,15 @@ func measure(o order, window time.Duration) (outcome, error) {
 			return outcome{}, err
 		}
 		if o.Work != "hold" && result.Packets == 0 {
+			load.forget()
 			time.Sleep(window)
+			delays = load.percentiles()
 		}
 	}
 	if o.Work != "hold" && load.heard() == 0 {
 		return outcome{}, fmt.Errorf("nothing arrived")
 	}
+	result.Delays = delays
 	return result, nil
 }
 
@@ -188,6 +217,13 @@ func serveOrder() error {
 	var o order
 	if err := orders.Decode(&o); err != nil {
 		return err
+	}
+	if o.Procs > 0 {
+		runtime.GOMAXPROCS(o.Procs)
+	}
+	if o.Work == "delay" {
+		o.Work = "relay"
+		go otherWork()
 	}
 	serve := serveBugle
 	switch o.Design {
@@ -219,5 +255,22 @@ func serveOrder() error {
 			Mallocs: now.Mallocs - begin.Mallocs, KiB: now.KiB}); err != nil {
 			return err
 		}
+	}
+}
+
+// otherWork is what else a server does: 500 requests a second, each a document of JSON that is read, changed and written.
+func otherWork() {
+	document := []byte(`{"id":"a","name":"Ann Lee","numbers":["1001","1002"],"flow":{"module":"user","data":{"id":"x","timeout":20},` +
+		`"children":{"_":{"module":"voicemail","data":{"id":"y"},"children":{}}}}}`)
+	for range time.Tick(2 * time.Millisecond) {
+		go func() {
+			for range 20 {
+				var value map[string]any
+				if json.Unmarshal(document, &value) == nil {
+					value["revision"] = time.Now().String()
+					_, _ = json.Marshal(value)
+				}
+			}
+		}()
 	}
 }
