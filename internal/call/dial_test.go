@@ -90,3 +90,19 @@ func TestDialling(t *testing.T) {
 		}
 	}
 }
+
+func TestEarlyMediaOfSeveralPhonesIsNotHeard(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, rings("a", "b"))
+	s.play(t, "dial 1\nrings a\nrings b\nearly a\nringing\napart a\nanswers a\ntalks a")
+}
+
+func TestEarlyMediaOfAPhoneThatFails(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(ctx context.Context, c *call.Call) call.Cause {
+		_, _ = c.Dial(ctx, phones("a"), call.DialOptions{})
+		_, _ = c.Dial(ctx, phones("b"), call.DialOptions{})
+		return ""
+	})
+	s.play(t, "dial 1\nrings a\nearly a\ntalks a\nrefuses a 486\nrings b\nhear ringback\nanswers b\ntalks b")
+}

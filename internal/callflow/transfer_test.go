@@ -108,6 +108,15 @@ var transferDialogues = []struct{ name, script string }{
 			answers 1004
 			talks 1004
 			released 1003 NORMAL_CLEARING`},
+	{"to a flow that leads nowhere", `
+			dial 1005
+			rings 1005
+			rings 1015
+			refuses 1015 486
+			answers 1005
+			transfers 1005 600
+			told 1005 100 480
+			talks 1005`},
 	{"hold and back", `
 			dial 1002
 			rings 1002
@@ -130,6 +139,9 @@ func TestTransfer(t *testing.T) {
 			h.Person("1002", "Ann", "Lee")
 			h.Person("1003", "Cy", "Two")
 			h.Person("1004", "Di", "Three")
+			h.Person("1005", "Ed", "Four")
+			h.Phone("1015", "ed-four")
+			h.Callflow("nowhere", "600", `{}`)
 			h.Speech.Recordings["greeting"] = true
 			h.Callflow("f", "500", `{"module":"play","data":{"id":"greeting"}}`)
 			h.Play(test.script)

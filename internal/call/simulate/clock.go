@@ -94,6 +94,14 @@ func (k *Clock) Step(limit time.Time) bool {
 	return true
 }
 
+// Alarms is how many alarms are set.
+func (k *Clock) Alarms() int {
+	k.Settle()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.alarms)
+}
+
 // Advance lets d pass.
 func (k *Clock) Advance(d time.Duration) {
 	for limit := k.Now().Add(d); k.Step(limit); {

@@ -25,6 +25,7 @@ import (
 //	answers PHONE | early PHONE     the phone picks up; sends early media
 //	refuses PHONE STATUS            the phone refuses with a SIP status: 486, 603, ...
 //	talks PHONE                     caller and phone hear each other
+//	apart PHONE                     they do not
 //	released PHONE CAUSE            the call let go of the phone, with this cause
 //	hangs up [PHONE]                the caller, or the phone
 //	holds [PHONE], resumes [PHONE]
@@ -142,8 +143,14 @@ var phoneLines = map[string]func(d *Dialogue, phone string, words []string) erro
 	"early": func(d *Dialogue, phone string, _ []string) error {
 		return d.ringingPhone(phone, func(l *Leg) { l.Rings(true) })
 	},
-	"refuses":   (*Dialogue).refuses,
-	"talks":     (*Dialogue).talks,
+	"refuses": (*Dialogue).refuses,
+	"talks":   (*Dialogue).talks,
+	"apart": func(d *Dialogue, phone string, words []string) error {
+		if d.talks(phone, words) == nil {
+			return fmt.Errorf("they hear each other")
+		}
+		return nil
+	},
 	"released":  (*Dialogue).released,
 	"transfers": (*Dialogue).transfers,
 	"told":      (*Dialogue).toldStatuses,

@@ -60,7 +60,8 @@ var directoryDialogues = []struct {
 			hear dir-enter_person_name
 			press 6 3 3
 			silence 1.7s
-			hear dir-found`},
+			wait 200ms
+			heard dir-found`},
 	{"pound ends the letters at once", nil, `
 			dial 411
 			hear dir-enter_person_name
@@ -184,6 +185,17 @@ var directoryDialogues = []struct {
 			hear dir-result_number Ann_Lee dir-result_menu
 			hear dir-no_more_results
 			ends NORMAL_CLEARING`},
+	{"a key gives all readings of a name back", nil, `
+			dial 411
+			hear dir-enter_person_name
+			press 5 3 3 #
+			hear found 2 dir-result_number Ann_Lee dir-result_menu
+			hear dir-result_number Ann_Lee dir-result_menu
+			press 7
+			hear dir-invalid_key dir-result_number Ann_Lee dir-result_menu
+			hear dir-result_number Ann_Lee dir-result_menu
+			hear dir-result_number Ann_Lee dir-result_menu dir-no_more_results
+			ends NORMAL_CLEARING`},
 	{"1 at the count is invalid", nil, `
 			dial 411
 			hear dir-enter_person_name
@@ -232,7 +244,8 @@ var directoryDialogues = []struct {
 			dial 411
 			hear dir-enter_person_name
 			silence 2.9s
-			hear dir-enter_person_name
+			wait 200ms
+			heard dir-enter_person_name
 			press #
 			hear dir-enter_person_name
 			hear dir-specify_minimum 3 dir-no_results_found
@@ -347,13 +360,20 @@ func TestDirectoryTypeAhead(t *testing.T) {
 	d := h.Play(`
 		dial 411
 		hear dir-enter_person_name`)
-	for _, key := range "6333" { // all at once: the fourth must not answer the question
+	for _, key := range "6331" { // all at once: the fourth must not answer the question
 		d.Caller.Presses(byte(key))
 	}
 	h.GoOn(d, `
 		hear dir-found Al_Odd dir-confirm_menu
+		press 3
+		hear dir-enter_person_name`)
+	for _, key := range "5332" { // nor ask for the second name
+		d.Caller.Presses(byte(key))
+	}
+	h.GoOn(d, `
+		hear found 2 dir-result_number Ann_Lee
 		press 1
-		rings 1004`)
+		rings 1002`)
 }
 
 func TestDirectoryWithoutMembers(t *testing.T) {

@@ -138,6 +138,7 @@ var userDialogues = []dialogue{
 		})
 	}, `
 			dial 1002
+			quiet 1002
 			ends 480`},
 	{"do not disturb of one phone", "", func(h *callflowtest.House) {
 		with(h, "1003", func(d *bugle.Device) { d.DoNotDisturb = true })
@@ -153,6 +154,7 @@ var userDialogues = []dialogue{
 		})
 	}, `
 			dial 1002
+			quiet 1002
 			ends 480`},
 	{"a disabled phone", "", func(h *callflowtest.House) {
 		with(h, "1003", func(d *bugle.Device) { d.Enabled = false })
@@ -368,6 +370,7 @@ func TestRingGroup(t *testing.T) {
 			rings 1002
 			early 1002
 			ringing
+			apart 1002
 			answers 1002
 			talks 1002`},
 		{"a member who left for a while", `{"module":"ring_group","data":{"endpoints":[
