@@ -29,7 +29,11 @@ test: ## tests, shuffled, with the race detector
 build: ## the binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bugle ./cmd/bugle
 
+generate: ## prompts and the documentation made from schemas; needs flite
+	$(GO) generate ./...
+	$(GO) test ./internal/crossbar -run TestDocs -update
+
 bench: ## benchmarks; docs/benchmarks.md says how to read them
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: help check peers format vet staticcheck test build bench
+.PHONY: help check peers format vet staticcheck test build generate bench

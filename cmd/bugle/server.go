@@ -140,7 +140,7 @@ func (v *server) openRegistrar(ctx context.Context) error {
 // followDirectories loads everybody's names before the first call and keeps them current. The same follower ends the
 // registrations of devices that were deleted or disabled.
 func (v *server) followDirectories(ctx context.Context) (*event.Directories, error) {
-	directories := event.NewDirectories(v.store, v.log)
+	directories := event.NewDirectories(v.store, v.log, v.meters.onPanic("directory"))
 	position, err := directories.Load(ctx)
 	if err != nil {
 		return nil, err

@@ -15,8 +15,9 @@ import (
 // Directories keeps the people of every directory at hand for searches: loaded once, before the first call, and kept
 // current by the change log, so that no caller waits for a database. It is safe for concurrent use.
 type Directories struct {
-	store *store.Store
-	log   *slog.Logger
+	store   *store.Store
+	log     *slog.Logger
+	onPanic func(any)
 
 	mu      sync.RWMutex
 	indexes map[place]*directory.Index
@@ -46,9 +47,10 @@ type person struct {
 }
 
 // NewDirectories returns the keeper of the store's directories; Load fills it, and Apply, called by a Follower that
-// begins where Load says, keeps it current.
-func NewDirectories(s *store.Store, log *slog.Logger) *Directories {
-	return &Directories{store: s, log: log, indexes: map[place]*directory.Index{}, languages: map[string]string{},
+// begins where Load says, keeps it current. onPanic is told of a panic while an index is merged in the background; it may be
+// nil.
+func NewDirectories(s *store.Store, log *slog.Logger, onPanic func(any)) *Directories {
+	return &Directories{store: s, log: log, onPanic: onPanic, indexes: map[place]*directory.Index{}, languages: map[string]string{},
 		options: map[place]directory.Options{}, numbers: map[string]string{}, reached: map[string]map[membership]bool{},
 		members: map[member]map[string]string{}, people: map[member]person{}}
 }
@@ -67,7 +69,7 @@ func (d *Directories) Snapshot(accountID, directoryID string) (*directory.Snapsh
 // Load reads all directories and their members, and returns the position of the log at which a Follower goes on. It may
 // be called again, to begin anew: searches find the old people until it is done.
 func (d *Directories) Load(ctx context.Context) (position int64, err error) {
-	fresh := NewDirectories(d.store, d.log)
+	fresh := NewDirectories(d.store, d.log, d.onPanic)
 	if position, err = fresh.load(ctx); err != nil {
 		return 0, err
 	}
@@ -207,6 +209,7 @@ func (d *Directories) applyDirectory(change bugle.Change) {
 	}
 	d.options[at] = options
 	index = directory.New(options)
+	index.OnPanic = d.onPanic
 	// People may have joined before the directory existed: interfaces save in any order.
 	var list []directory.Person
 	for m, directories := range d.members {

@@ -40,7 +40,7 @@ func TestDirectoriesFollowTheLog(t *testing.T) {
 	put("user", "u1", object{"first_name": "Ann", "last_name": "Lee", "directories": object{"d1": "f1"}})
 	put("device", "v1", object{"name": "Lobby", "directories": object{"d1": "f2"}})
 
-	d := event.NewDirectories(s, slog.New(slog.DiscardHandler))
+	d := event.NewDirectories(s, slog.New(slog.DiscardHandler), nil)
 	at, err := d.Load(ctx)
 	if err != nil {
 		t.Fatal(err)
