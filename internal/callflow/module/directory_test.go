@@ -196,6 +196,17 @@ var directoryDialogues = []struct {
 			hear dir-result_number Ann_Lee dir-result_menu
 			hear dir-result_number Ann_Lee dir-result_menu dir-no_more_results
 			ends NORMAL_CLEARING`},
+	{"each name has three readings of its own", nil, `
+			dial 411
+			hear dir-enter_person_name
+			press 5 3 3 #
+			hear found 2 dir-result_number Ann_Lee dir-result_menu
+			hear dir-result_number Ann_Lee dir-result_menu
+			press 2
+			hear dir-result_number Anna_Leeson dir-result_menu
+			hear dir-result_number Anna_Leeson dir-result_menu
+			hear dir-result_number Anna_Leeson dir-result_menu dir-no_more_results
+			ends NORMAL_CLEARING`},
 	{"1 at the count is invalid", nil, `
 			dial 411
 			hear dir-enter_person_name
