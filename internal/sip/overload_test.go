@@ -2,6 +2,7 @@ package sip
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -263,4 +264,83 @@ func TestBrokenRequestsAreAnsweredWithoutATransaction(t *testing.T) {
 	}
 	r.transactions(0)
 	none(r, r.requests, "a broken request went up")
+}
+
+// A callback that blocks must not keep the socket's reader from reading, whoever runs it.
+func TestHandlerThatBlocksHoldsUpOnlyItsOwnCall(t *testing.T) {
+	t.Parallel()
+	release := make(chan bool)
+	blocked := make(chan bool, 1)
+	l := newLive(t, func(o *Options) {
+		o.OnRequest = func(tx *ServerTransaction, m *Message) {
+			if m.CallID() == "slow" && m.Method() == OPTIONS {
+				blocked <- true
+				<-release
+			}
+			_ = tx.Reply(200, "")
+		}
+	})
+	conn, _ := listenUDP(t)
+	send := func(method, branch, callID string, cseq int) {
+		_, err := conn.WriteToUDPAddrPort(wire(request(method, branch, "", callID, cseq)), l.udp)
+		check(t, err)
+	}
+	send("OPTIONS", "z9hG4bK1", "slow", 1)
+	receive(t, blocked)
+	send("INFO", "z9hG4bK2", "slow", 2)
+	for i := range 50 {
+		send("INFO", fmt.Sprint("z9hG4bKq", i), fmt.Sprint("quick", i), 1)
+		if m, _ := readUDP(t, conn); m.CallID() != fmt.Sprint("quick", i) {
+			t.Errorf("got the answer to %s", m.CallID())
+		}
+	}
+	close(release)
+	for n := 1; n <= 2; n++ {
+		m, _ := readUDP(t, conn)
+		if cseq, _ := m.CSeq(); m.CallID() != "slow" || cseq != uint32(n) {
+			t.Errorf("got\n%s", m)
+		}
+	}
+}
+
+// Nothing is kept for a source, a Call-ID or a branch once its transactions are over.
+func TestNothingIsKeptForEver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *Options) {
+		o.OnRequest = func(tx *ServerTransaction, _ *Message) { _ = tx.Reply(404, "") }
+		o.OnACK = func(*Message, Source) {}
+		o.OnStray2xx = func(*Message, Source) {}
+	})
+	for i := range 3000 {
+		source := Source{Transport: UDP, Local: rigAddr,
+			Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 5060)}
+		id := fmt.Sprint(i)
+		r.inFrom(request("INVITE", "z9hG4bK"+id, "", "i"+id, 1), source)
+		r.inFrom(request("REGISTER", "z9hG4bK"+id, "", "r"+id, 1), source)
+		r.inFrom(request("ACK", "z9hG4bK"+id, "", "a"+id, 1), source)
+		r.inFrom(request("CANCEL", "z9hG4bK"+id, "", "c"+id, 1), source)
+		r.inFrom("noise "+id, source)
+		r.inFrom(answer(string(wire(request("INVITE", "z9hG4bK"+id, "", "s"+id, 1))), 200, "x"), source)
+		_ = r.s.LocalAddr(source.Destination())
+		if i%64 == 0 {
+			r.idle()
+		}
+	}
+	r.idle()
+	r.clock.advance(65 * time.Second)
+	r.idle()
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if n := len(r.s.allLanes()); n != 0 {
+		t.Errorf("%d lanes", n)
+	}
+	if n := len(r.s.alarms.heap); n != 0 {
+		t.Errorf("%d alarms", n)
+	}
+	if n := len(r.s.routes.routes); n > routeCacheSize {
+		t.Errorf("%d routes", n)
+	}
+	if n := r.s.transactions.Load(); n != 0 {
+		t.Errorf("%d transactions", n)
+	}
 }
