@@ -301,7 +301,7 @@ const maxFieldErrors = 200
 // explain translates the validator's findings into KAZOO's field errors.
 func explain(e *jsonschema.ValidationError, doc map[string]any, errs fieldErrors) {
 	value := instance(doc, e.InstanceLocation)
-	if e.InstanceLocation == nil || len(e.InstanceLocation) == 0 {
+	if len(e.InstanceLocation) == 0 {
 		value = doc
 	}
 	path := fieldPath(e.InstanceLocation...)

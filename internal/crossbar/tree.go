@@ -3,8 +3,6 @@ package crossbar
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,13 +19,18 @@ const (
 	maxExponent = 400     // a number beyond it is no number of a phone system, and costs gigabytes to compare
 )
 
-var (
-	errNotJSON   = errors.New("All JSON must be valid")
-	errDuplicate = errors.New("An object must not hold a key twice")
-	errTooDeep   = fmt.Errorf("JSON must not be nested deeper than %d levels", maxDepth)
-	errTooMany   = fmt.Errorf("JSON must not hold more than %d values", maxValues)
-	errNumber    = fmt.Errorf("Numbers must have at most %d digits and an exponent of at most %d", maxNumber, maxExponent)
-	errUTF8      = errors.New("JSON must be valid UTF-8")
+// refusal says to the client why a body is no JSON that is taken.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	errNotJSON   refusal = "All JSON must be valid"
+	errDuplicate refusal = "An object must not hold a key twice"
+	errTooDeep   refusal = "JSON must not be nested deeper than 1000 levels"
+	errTooMany   refusal = "JSON must not hold more than 100000 values"
+	errNumber    refusal = "Numbers must have at most 1000 digits and an exponent of at most 400"
+	errUTF8      refusal = "JSON must be valid UTF-8"
 )
 
 // parseTree reads one JSON value. Unlike encoding/json it refuses what could be read in two ways: a key twice in one
