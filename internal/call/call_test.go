@@ -441,3 +441,28 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d calls were hung up the second time", n)
 	}
 }
+
+func TestRingAndProgress(t *testing.T) {
+	t.Parallel()
+	var before, after bool
+	s := newStage(t, func(ctx context.Context, c *call.Call) call.Cause {
+		c.Ring()
+		_ = c.Sleep(ctx, time.Second)
+		c.Progress()
+		_ = c.Sleep(ctx, time.Second)
+		before = c.Answered(ctx)
+		_ = c.Answer(ctx)
+		after = c.Answered(ctx)
+		return call.UserBusy
+	})
+	d := s.play(t, "dial 1\nringing")
+	if st := d.Caller.State(); st.Progressed || st.Answered {
+		t.Errorf("told too much: %+v", st)
+	}
+	if err := d.Run("progress\nanswered\nends USER_BUSY"); err != nil {
+		t.Fatal(err)
+	}
+	if before || !after {
+		t.Errorf("answered: %v before, %v after", before, after)
+	}
+}

@@ -19,7 +19,8 @@ type Leg struct {
 
 	mu         *sync.Mutex // the world's: one for all legs
 	sink       call.Sink
-	rung       bool // 180 was sent to this caller
+	waiting    []call.Event // posted before there was a sink
+	rung       bool         // 180 was sent to this caller
 	progressed bool
 	answered   bool
 	rejected   string
@@ -57,9 +58,26 @@ func (l *Leg) Target() call.Target {
 }
 
 func (l *Leg) post(e call.Event) {
-	if l.sink != nil {
-		l.sink.Post(l, e)
+	if l.sink == nil {
+		l.waiting = append(l.waiting, e)
+		return
 	}
+	l.sink.Post(l, e)
+}
+
+// attach names the sink of a caller's leg and gives it what has happened meanwhile.
+func (l *Leg) attach(sink call.Sink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sink == nil {
+		l.over, l.cause, l.status = true, call.CircuitCongestion, 503
+		return
+	}
+	l.sink = sink
+	for _, e := range l.waiting {
+		sink.Post(l, e)
+	}
+	l.waiting = nil
 }
 
 // Ring is call.Leg's: a 180.

@@ -88,13 +88,7 @@ func (w *World) Call(from, number string) *Leg {
 	w.mu.Unlock()
 	w.Begin()
 	defer w.End()
-	sink := w.Dial(l, from, number)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sink = sink
-	if sink == nil {
-		l.over, l.cause, l.status = true, call.CircuitCongestion, 503
-	}
+	l.attach(w.Dial(l, from, number))
 	return l
 }
 

@@ -98,7 +98,7 @@ func (m *modules) endpoint(step *callflow.Step, d *bugle.Device, owner *bugle.Us
 		Headers: headers(d, w), Realm: cmp.Or(d.SIP.Realm, step.Account.Realm, step.Realm), Caller: step.Caller,
 		Callee: callflow.InternalParty(&step.Account, d, owner)}
 	if w.anonymous {
-		t.Caller = call.Party{Name: "Anonymous", Number: "anonymous"} // RFC 3323 §4.1.1.3
+		t.Caller = call.Party{Name: "Anonymous", Number: "anonymous"} // RFC 3323 §4.1.1
 	}
 	switch {
 	case d.SIP.InviteFormat == "route" && d.SIP.Route != "":
