@@ -195,6 +195,7 @@ func TestReferences(t *testing.T) {
 		"prompt://dir-found/fr":               "acme/fr/dir-found",
 		"prompt://acme/dir-found/fr-ca":       "acme/fr/dir-found",
 		"prompt://system_media/dir-found/fr":  "dir-found",
+		"prompt://system_media/dir-found":     "dir-found",
 		"prompt://own-prompt/de":              "acme/de/own-prompt",
 		"tts://Good morning.":                 "Good morning.",
 		"silence_stream://500":                "silence",

@@ -119,7 +119,7 @@ func (c *Catalogue) systemMedia(ctx context.Context, language, path string) ([]*
 // resolvePrompt resolves KAZOO's prompt://ACCOUNT/ID/LANGUAGE and shorter forms: ID, ID/LANGUAGE.
 func (c *Catalogue) resolvePrompt(ctx context.Context, account, language, path string) ([]*media.Clip, error) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) == 3 {
+	if len(parts) == 3 || len(parts) == 2 && parts[0] == "system_media" {
 		if parts[0] != account && parts[0] != "system_media" {
 			return nil, referenceError(bugle.KindNotFound, "there is no such prompt in this account", nil)
 		}
