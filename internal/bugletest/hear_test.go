@@ -253,3 +253,24 @@ func BenchmarkListenSpeech(b *testing.B) {
 	}
 	b.ReportMetric(span(int64(len(pcm))).Seconds()*float64(b.N)/b.Elapsed().Seconds(), "x-real-time")
 }
+
+func TestAClipThatGoesOnAsAnotherIsNotNamed(t *testing.T) {
+	t.Parallel()
+	clips, r := testCatalogue()
+	other := synthesise(t, outsiders[4])
+	said := 0
+	for name, clip := range clips {
+		pcm := clip.PCM()
+		if len(pcm) > 2*media.SampleRate || len(pcm) < media.SampleRate {
+			continue
+		}
+		// The rest is as loud as the clip, and something else.
+		pcm = slices.Concat(pcm[:len(pcm)*6/10], other)
+		if heard, _ := listen(r, through("a", pcm)); len(heard) > 0 && heard[0].Is(name) {
+			t.Errorf("%s, whose end was something else: heard %q", name, names(heard))
+		}
+		if said++; said == 40 {
+			break
+		}
+	}
+}

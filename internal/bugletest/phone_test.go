@@ -292,3 +292,18 @@ func TestWhatCannotBeDialledIsRefused(t *testing.T) {
 		t.Errorf("registered without a server: %s", got)
 	}
 }
+
+func TestEachDescriptionHasTheNextVersionAndTheWantedDirection(t *testing.T) {
+	t.Parallel()
+	c := newPhone(t, Options{Username: "ann"}).newCall("id", "tag")
+	const description = "v=0\r\no=- 77 9 IN IP4 127.0.0.1\r\ns=-\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\na=ptime:20\r\n"
+	for i, direction := range []string{"", "sendonly", "sendrecv"} {
+		want := strings.Replace(description, " 9 IN", fmt.Sprintf(" %d IN", i+1), 1)
+		if direction != "" {
+			want = strings.Replace(want, "a=sendrecv\r\n", "", 1) + "a=" + direction + "\r\n"
+		}
+		if got := string(c.describe([]byte(description), direction)); got != want {
+			t.Errorf("%q: %q, want %q", direction, got, want)
+		}
+	}
+}

@@ -283,11 +283,14 @@ func (c *PhoneCall) tell(event Event) {
 	case EventKey:
 		c.keys += event.Text
 	}
-	c.wake()
 	c.mu.Unlock()
 	if c.phone.o.OnEvent != nil {
 		c.phone.o.OnEvent(c, event)
 	}
+	// Only now, so that the owner is told before those who waited go on.
+	c.mu.Lock()
+	c.wake()
+	c.mu.Unlock()
 }
 
 // wake wakes all who wait; with mu held.

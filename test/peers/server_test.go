@@ -58,17 +58,19 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-func TestMain(m *testing.M) {
-	status := m.Run()
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servedTests{m}) }
+
+// servedTests are the tests and, after them, the end of the server that they used.
+type servedTests struct{ m *testing.M }
+
+// Run implements goleak.TestingM.
+func (s servedTests) Run() int {
+	status := s.m.Run()
 	if err := stopServing(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s\n", err, serving.log.String())
-		status = 1
+		return 1
 	}
-	if err := goleak.Find(); err != nil && status == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	return status
 }
 
 // startServing builds the program as its user would and starts it on loopback.
