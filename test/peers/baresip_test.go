@@ -49,8 +49,13 @@ type baresipEvent struct {
 // modules is where Debian keeps baresip's.
 const modules = "/usr/lib/baresip/modules"
 
-// newBaresip starts baresip as a user's phone that says a tone, and waits until it has registered.
+// newBaresip starts baresip as a user's phone that says a tone, with PCMU over UDP, and waits until it has registered.
 func (o *office) newBaresip(username string, hertz float64) *baresip {
+	return o.newBaresipBy(username, hertz, "PCMU", "udp")
+}
+
+// newBaresipBy is newBaresip with a codec and a transport.
+func (o *office) newBaresipBy(username string, hertz float64, codec, transport string) *baresip {
 	t := o.t
 	t.Helper()
 	needs(t, "baresip")
@@ -65,8 +70,8 @@ func (o *office) newBaresip(username string, hertz float64) *baresip {
 		"{{ports}}", fmt.Sprintf("%d-%d", first, min(first+40, 65500))).Replace(string(template))
 	b.write("config", config)
 	b.write("contacts", "")
-	b.write("accounts", fmt.Sprintf("<sip:%[1]s@%[2]s>;auth_user=%[1]s;auth_pass=%[3]s;outbound=\"sip:%[4]s\";regint=120;audio_codecs=PCMU\n",
-		username, o.realm, o.passwords[username], serving.sip))
+	b.write("accounts", fmt.Sprintf("<sip:%[1]s@%[2]s>;auth_user=%[1]s;auth_pass=%[3]s;outbound=\"sip:%[4]s;transport=%[5]s\";regint=120;"+
+		"audio_codecs=%[6]s\n", username, o.realm, o.passwords[username], serving.sip, transport, codec))
 	pcm := make([]int16, 60*media.SampleRate)
 	for i := range pcm {
 		pcm[i] = int16(5000 * math.Sin(2*math.Pi*hertz*float64(i)/media.SampleRate))
@@ -338,7 +343,8 @@ func TestBaresipDeclinesAndIsGivenUpOn(t *testing.T) {
 func TestTwoBaresipsTalk(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	bob, lee := o.newBaresip(o.bob, bobTone), o.newBaresip(o.lee, leeTone)
+	// One with µ-law over UDP, the other with A-law over TCP.
+	bob, lee := o.newBaresip(o.bob, bobTone), o.newBaresipBy(o.lee, leeTone, "PCMA", "tcp")
 	bob.do("dial", "1001")
 	lee.wait("CALL_INCOMING")
 	lee.do("accept", "")
@@ -347,4 +353,22 @@ func TestTwoBaresipsTalk(t *testing.T) {
 	lee.hears(bobTone)
 	lee.do("hangup", "")
 	bob.wait("CALL_CLOSED")
+}
+
+func TestBaresipFindsSippInTheDirectory(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	bob := o.newBaresip(o.bob, bobTone)
+	s := o.newSipp(o.lee, "nobody")
+	s.play("a phone registers")
+	done := s.start("a called phone answers and echoes until the caller hangs up", "-rtp_echo")
+	bob.do("dial", "411")
+	bob.wait("CALL_ESTABLISHED")
+	bob.hears("dir-enter_person_name")
+	bob.press("533#")
+	bob.hears("dir-confirm_menu")
+	bob.press("1")
+	bob.hears(bobTone) // there and back
+	bob.do("hangup", "")
+	<-done
 }

@@ -94,18 +94,23 @@ func freeEvenPort(t *testing.T) int {
 
 func TestSippDialsTheDirectoryKeysLeeByInfoAndTalks(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
-	lee := o.phone(o.lee, bugletest.Answering(200*time.Millisecond, leeTone))
-	s := o.newSipp(o.bob, "411")
-	s.play("a phone registers")
-	done := s.start("a phone dials the directory keys lee by info and talks")
-	call := o.next(lee)
-	if name, number := call.Remote(); name != "Bob Nowak" || number != "1002" {
-		t.Errorf("Lee's phone shows %q %q", name, number)
+	for transport, mode := range map[string]string{"udp": "u1", "tcp": "t1"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			lee := o.phone(o.lee, bugletest.Answering(200*time.Millisecond, leeTone))
+			s := o.newSipp(o.bob, "411")
+			s.play("a phone registers", "-t", mode)
+			done := s.start("a phone dials the directory keys lee by info and talks", "-t", mode)
+			call := o.next(lee)
+			if name, number := call.Remote(); name != "Bob Nowak" || number != "1002" {
+				t.Errorf("Lee's phone shows %q %q", name, number)
+			}
+			o.hears(call, sippTone)
+			must(t, call.Hangup(o.ctx))
+			<-done
+		})
 	}
-	o.hears(call, sippTone)
-	must(t, call.Hangup(o.ctx))
-	<-done
 }
 
 func TestSippHoldsTakesBackAndHangsUp(t *testing.T) {
