@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,30 +15,6 @@ import (
 
 	"bugle"
 )
-
-// outage is an engine whose database can be made to fail.
-type outage struct {
-	engine
-	down atomic.Bool
-	slow atomic.Pointer[chan struct{}] // what a look for the database waits for
-}
-
-func (o *outage) present() error {
-	if wait := o.slow.Load(); wait != nil {
-		<-*wait
-	}
-	if o.down.Load() {
-		return errGone
-	}
-	return o.engine.present()
-}
-
-// breakable makes the store's database fail on demand.
-func breakable(s *Store) *outage {
-	o := &outage{engine: s.engine}
-	s.engine = o
-	return o
-}
 
 func cacheOf(t *testing.T, s *Store, opts CacheOptions) *Cache {
 	t.Helper()
@@ -197,6 +172,39 @@ func exerciseCacheFollows(t *testing.T, o opener) {
 	until(t, "creation seen", func() bool { a, b, n := read(); return a == d.Rev && b == d.Rev && n == 1 })
 }
 
+// exerciseCacheLate lets a commit of this process be applied after a later one of another process was read in the log.
+func exerciseCacheLate(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	c := cacheOf(t, s, CacheOptions{Poll: time.Hour})
+	foreign := &Store{engine: s.engine, opts: s.opts, read: s.read, write: s.write, ctx: s.ctx}
+	ours := user("u1", "Ann")
+	ours.Keys = []Key{{"number", "acme", "1001"}}
+	ours = put(t, foreign, ours, "")
+	theirs := ours
+	theirs.Body = json.RawMessage(`{"name":"theirs"}`)
+	theirs = put(t, foreign, theirs, ours.Rev)
+	late := commit{change: bugle.Change{Position: 1, AccountID: "acme", Type: "user", ID: "u1", Rev: ours.Rev}, keys: ours.Keys, now: &ours}
+	c.look()
+	check := func() {
+		t.Helper()
+		c.apply([]commit{late})
+		got, err := c.Get(t.Context(), "acme", "user", "u1")
+		byKey, err2 := c.GetByKey(t.Context(), ours.Keys[0])
+		if err != nil || err2 != nil || got.Rev != theirs.Rev || byKey.Rev != theirs.Rev {
+			t.Errorf("revisions %s %v, %s %v, want %s", got.Rev, err, byKey.Rev, err2, theirs.Rev)
+		}
+	}
+	check() // unknown
+	check() // known
+	c.mu.Lock()
+	c.warm["user"] = true
+	for key := range c.entries {
+		c.drop(key)
+	}
+	c.mu.Unlock()
+	check() // of a type that is kept unasked
+}
+
 func exerciseCacheRace(t *testing.T, o opener) {
 	s := o.open(t, Options{})
 	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond, MaxBytes: 20000}) // small, so that entries come and go
@@ -257,46 +265,33 @@ func exerciseCacheRace(t *testing.T, o opener) {
 	readers.Wait()
 }
 
-func exerciseCacheWarm(t *testing.T, o opener) {
+// exerciseCacheOvertaken lets a load read, then a write change what was read, then the load land.
+func exerciseCacheOvertaken(t *testing.T, o opener) {
 	s := o.open(t, Options{})
-	db := breakable(s)
-	var docs []Document
-	for i, typ := range []string{"user", "user", "device", "menu"} {
-		d := user(fmt.Sprint(typ, i), "x")
-		d.Type, d.Keys, d.Index = typ, []Key{{"number", "acme", strconv.Itoa(i)}}, []Index{{"owner_id", "o"}}
-		docs = append(docs, put(t, s, d, ""))
-	}
-	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond})
-	if err := c.Warm(t.Context(), "user", "device"); err != nil {
-		t.Fatal(err)
-	}
-	late := user("user9", "y") // comes after the warming, and nobody asks for it before the outage
-	late.Keys = []Key{{"number", "acme", "9"}}
-	docs = append(docs, put(t, s, late, ""))
-	docs[1].Body = json.RawMessage(`{"new":1}`)
-	docs[1] = put(t, s, docs[1], docs[1].Rev)
-	remove(t, s, docs[0], false)
-	db.down.Store(true)
-	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
-	for i, d := range docs {
-		got, err := c.Get(t.Context(), "acme", d.Type, d.ID)
-		byKey, err2 := c.GetByKey(t.Context(), d.Keys[0])
-		switch {
-		case i == 0: // deleted just before
-			wantKind(t, err, bugle.KindNotFound)
-			wantKind(t, err2, bugle.KindNotFound)
-		case d.Type == "menu": // not warmed, so not known
-			wantKind(t, err, bugle.KindUnavailable)
-			wantKind(t, err2, bugle.KindUnavailable)
-		case err != nil || err2 != nil || got.Rev != d.Rev || byKey.Rev != d.Rev:
-			t.Errorf("%s: %v %v, %v %v", d.ID, got.Rev, err, byKey.Rev, err2)
+	c := cacheOf(t, s, CacheOptions{Poll: time.Hour})
+	d := user("u1", "Ann")
+	d.Keys, d.Index = []Key{{"number", "acme", "1001"}}, []Index{{"owner_id", "x"}}
+	rev := ""
+	for range 3 { // nothing known at first, then an old revision, then a deleted document
+		for _, key := range []cacheKey{documentKey("acme", "user", "u1"), uniqueKey(d.Keys[0]), listKey("acme", "user", d.Index[0]),
+			listKey("acme", "user", Index{})} {
+			f := &flight{done: make(chan struct{})}
+			c.mu.Lock()
+			c.drop(key)
+			c.flights[key] = f
+			position := c.seen
+			c.mu.Unlock()
+			f.docs, f.err = c.fetch(t.Context(), key)
+			d = put(t, s, d, rev)
+			rev = d.Rev
+			c.land(key, f, position)
+			docs, err := c.find(t.Context(), key)
+			if err != nil || len(docs) != 1 || docs[0].doc.Rev != d.Rev {
+				t.Errorf("%c: %v, %v, want revision %s", key.kind, docs, err, d.Rev)
+			}
 		}
-	}
-	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{"owner_id", "o"}); err != nil || len(list) != 1 {
-		t.Errorf("the list of devices: %v, %v", ids(list), err)
-	}
-	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{}); err != nil || len(list) != 1 {
-		t.Errorf("all devices: %v, %v", ids(list), err)
+		remove(t, s, d, false)
+		rev = ""
 	}
 }
 
@@ -387,58 +382,4 @@ func exerciseCacheView(t *testing.T, o opener) {
 	if _, err := View(c, d, func(string, []byte) (int, error) { return 0, boom }); err != boom {
 		t.Errorf("an error of the parser became %v", err)
 	}
-}
-
-func exerciseCacheOutage(t *testing.T, o opener) {
-	var clock atomic.Int64
-	clock.Store(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC).UnixNano())
-	s := o.open(t, Options{Now: func() time.Time { return time.Unix(0, clock.Load()) }})
-	db := breakable(s)
-	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond})
-	d := user("u1", "Ann")
-	d.Keys = []Key{{"number", "acme", "1001"}}
-	d = put(t, s, d, "")
-	known := func() error {
-		_, err := c.Get(t.Context(), "acme", "user", "u1")
-		_, err2 := c.GetByKey(t.Context(), d.Keys[0])
-		return errors.Join(err, err2)
-	}
-	unknown := func() error {
-		_, err := c.GetByKey(t.Context(), Key{"number", "acme", "1002"})
-		return err
-	}
-	if err := known(); err != nil {
-		t.Fatal(err)
-	}
-	// Many that miss at the moment of the failure wait for one load, and none waits for ever.
-	gate := make(chan struct{})
-	db.slow.Store(&gate)
-	db.down.Store(true)
-	misses := make(chan error, 20)
-	for range cap(misses) {
-		go func() { misses <- unknown() }()
-	}
-	close(gate)
-	for range cap(misses) {
-		wantKind(t, <-misses, bugle.KindUnavailable)
-	}
-	db.slow.Store(nil)
-	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
-	wantKind(t, s.Write(t.Context(), func(tx *Tx) error { return nil }), bugle.KindUnavailable)
-	clock.Add(int64(9*time.Minute + 59*time.Second))
-	if err := known(); err != nil {
-		t.Errorf("within ten minutes: %v", err)
-	}
-	wantKind(t, unknown(), bugle.KindUnavailable)
-	if c.Stats().Stale < 2 || c.Stats().Failures == 0 {
-		t.Errorf("stats: %+v", c.Stats())
-	}
-	clock.Add(int64(2 * time.Second))
-	wantKind(t, known(), bugle.KindUnavailable)
-	db.down.Store(false)
-	until(t, "the database is back", c.Healthy)
-	if err := known(); err != nil {
-		t.Error(err)
-	}
-	wantKind(t, unknown(), bugle.KindNotFound)
 }

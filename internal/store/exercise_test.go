@@ -50,6 +50,8 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"the cache remembers that nobody holds a key":     exerciseCacheNegative,
 		"the cache follows other writers":                 exerciseCacheFollows,
 		"many readers of the cache see their writes":      exerciseCacheRace,
+		"a load that was overtaken is not kept":           exerciseCacheOvertaken,
+		"a commit that is told late does no harm":         exerciseCacheLate,
 		"a warm cache needs no database":                  exerciseCacheWarm,
 		"the cache is bounded":                            exerciseCacheBound,
 		"a view is parsed once for a revision":            exerciseCacheView,

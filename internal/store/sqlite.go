@@ -116,8 +116,9 @@ func (e *sqliteEngine) drop(ctx context.Context) (err error) {
 }
 
 // openPool opens connections that live as long as the pool: a connection holds its prepared statements and page cache.
+// None creates the file: one that is opened while the file is away must fail, not begin an empty database.
 func openPool(path string, size int, more string) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)" +
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "mode=rw&_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)" +
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)" + more}
 	c, err := sqlite.NewConnector(dsn.String())
 	if err != nil {

@@ -168,8 +168,8 @@ func TestFileLost(t *testing.T) {
 				return errors.Join(tx.Put(&d, ""), os.Rename(path, path+".away"))
 			})
 			wantKind(t, err, bugle.KindUnavailable)
-			if err := os.Rename(path+".away", path); err != nil {
-				t.Fatal(err)
+			if err2 := os.Rename(path+".away", path); err2 != nil {
+				t.Fatal(err2, err)
 			}
 			if err := write(); err != nil {
 				t.Errorf("after its return: %v", err)

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bugle"
+)
+
+// outage is an engine whose database can be made to fail.
+type outage struct {
+	engine
+	down atomic.Bool
+	slow atomic.Pointer[chan struct{}] // what a look for the database waits for
+}
+
+func (o *outage) present() error {
+	if wait := o.slow.Load(); wait != nil {
+		<-*wait
+	}
+	if o.down.Load() {
+		return errGone
+	}
+	return o.engine.present()
+}
+
+// breakable makes the store's database fail on demand.
+func breakable(s *Store) *outage {
+	o := &outage{engine: s.engine}
+	s.engine = o
+	return o
+}
+
+func exerciseCacheWarm(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	db := breakable(s)
+	var docs []Document
+	for i, typ := range []string{"user", "user", "device", "menu"} {
+		d := user(fmt.Sprint(typ, i), "x")
+		d.Type, d.Keys, d.Index = typ, []Key{{"number", "acme", strconv.Itoa(i)}}, []Index{{"owner_id", "o"}}
+		docs = append(docs, put(t, s, d, ""))
+	}
+	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond})
+	if err := c.Warm(t.Context(), "user", "device"); err != nil {
+		t.Fatal(err)
+	}
+	late := user("user9", "y") // comes after the warming, and nobody asks for it before the outage
+	late.Keys = []Key{{"number", "acme", "9"}}
+	docs = append(docs, put(t, s, late, ""))
+	docs[1].Body = json.RawMessage(`{"new":1}`)
+	docs[1] = put(t, s, docs[1], docs[1].Rev)
+	remove(t, s, docs[0], false)
+	db.down.Store(true)
+	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
+	for i, d := range docs {
+		got, err := c.Get(t.Context(), "acme", d.Type, d.ID)
+		byKey, err2 := c.GetByKey(t.Context(), d.Keys[0])
+		switch {
+		case i == 0: // deleted just before
+			wantKind(t, err, bugle.KindNotFound)
+			wantKind(t, err2, bugle.KindNotFound)
+		case d.Type == "menu": // not warmed, so not known
+			wantKind(t, err, bugle.KindUnavailable)
+			wantKind(t, err2, bugle.KindUnavailable)
+		case err != nil || err2 != nil || got.Rev != d.Rev || byKey.Rev != d.Rev:
+			t.Errorf("%s: %v %v, %v %v", d.ID, got.Rev, err, byKey.Rev, err2)
+		}
+	}
+	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{"owner_id", "o"}); err != nil || len(list) != 1 {
+		t.Errorf("the list of devices: %v, %v", ids(list), err)
+	}
+	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{}); err != nil || len(list) != 1 {
+		t.Errorf("all devices: %v, %v", ids(list), err)
+	}
+}
+
+func exerciseCacheOutage(t *testing.T, o opener) {
+	var clock atomic.Int64
+	clock.Store(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC).UnixNano())
+	s := o.open(t, Options{Now: func() time.Time { return time.Unix(0, clock.Load()) }})
+	db := breakable(s)
+	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond})
+	d := user("u1", "Ann")
+	d.Keys = []Key{{"number", "acme", "1001"}}
+	d = put(t, s, d, "")
+	known := func() error {
+		_, err := c.Get(t.Context(), "acme", "user", "u1")
+		_, err2 := c.GetByKey(t.Context(), d.Keys[0])
+		return errors.Join(err, err2)
+	}
+	unknown := func() error {
+		_, err := c.GetByKey(t.Context(), Key{"number", "acme", "1002"})
+		return err
+	}
+	if err := known(); err != nil {
+		t.Fatal(err)
+	}
+	// Many that miss at the moment of the failure wait for one load, and none waits for ever.
+	gate := make(chan struct{})
+	db.slow.Store(&gate)
+	db.down.Store(true)
+	misses := make(chan error, 20)
+	for range cap(misses) {
+		go func() { misses <- unknown() }()
+	}
+	close(gate)
+	for range cap(misses) {
+		wantKind(t, <-misses, bugle.KindUnavailable)
+	}
+	db.slow.Store(nil)
+	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
+	wantKind(t, s.Write(t.Context(), func(tx *Tx) error { return nil }), bugle.KindUnavailable)
+	clock.Add(int64(9*time.Minute + 59*time.Second))
+	if err := known(); err != nil {
+		t.Errorf("within ten minutes: %v", err)
+	}
+	wantKind(t, unknown(), bugle.KindUnavailable)
+	if c.Stats().Stale < 2 || c.Stats().Failures == 0 {
+		t.Errorf("stats: %+v", c.Stats())
+	}
+	clock.Add(int64(2 * time.Second))
+	wantKind(t, known(), bugle.KindUnavailable)
+	db.down.Store(false)
+	until(t, "the database is back", c.Healthy)
+	if err := known(); err != nil {
+		t.Error(err)
+	}
+	wantKind(t, unknown(), bugle.KindNotFound)
+}
