@@ -372,3 +372,23 @@ func TestBaresipFindsSippInTheDirectory(t *testing.T) {
 	bob.do("hangup", "")
 	<-done
 }
+
+func TestBaresipTransfersLeeToCleo(t *testing.T) {
+	t.Parallel()
+	const cleoTone = 550
+	o := newOffice(t)
+	lee := o.phone(o.lee, bugletest.Answering(0, leeTone))
+	cleo := o.phone(o.cleo, bugletest.Answering(200*time.Millisecond, cleoTone))
+	bob := o.newBaresip(o.bob, bobTone)
+	bob.do("dial", "1001")
+	bob.wait("CALL_ESTABLISHED")
+	call := o.next(lee)
+	o.hears(call, bobTone)
+	bob.do("transfer", "sip:1003@"+o.realm)
+	transferred := o.next(cleo)
+	o.hears(call, cleoTone)
+	o.hears(transferred, leeTone)
+	bob.wait("CALL_CLOSED")
+	must(t, call.Hangup(o.ctx))
+	o.ends(transferred, 200, true)
+}

@@ -146,7 +146,7 @@ func countPanics() error {
 	return lines.Err()
 }
 
-// office is an account with two people and a directory, made over the HTTP API.
+// office is an account with three people and a directory, made over the HTTP API.
 type office struct {
 	t         *testing.T
 	ctx       context.Context
@@ -156,6 +156,7 @@ type office struct {
 	passwords map[string]string // by user name
 	lee       string            // user name of Ann Lee's phone, extension 1001
 	bob       string            // of Bob Nowak's, 1002
+	cleo      string            // of Cleo Park's, 1003
 }
 
 type object = map[string]any
@@ -174,7 +175,7 @@ func newOffice(t *testing.T) *office {
 	o := &office{t: t, ctx: ctx, api: bugletest.NewAPI("http://"+serving.http, client), passwords: map[string]string{}}
 	must(t, o.api.LoginKey(ctx, apiKey))
 	tag := strings.ToLower(rand.Text()[:8])
-	o.realm, o.lee, o.bob = tag+".peers.example", "lee"+tag, "bob"+tag
+	o.realm, o.lee, o.bob, o.cleo = tag+".peers.example", "lee"+tag, "bob"+tag, "cleo"+tag
 	var err error
 	o.account, err = o.api.Create(ctx, o.api.Account(), object{"name": "Peers " + tag, "realm": o.realm})
 	must(t, err)
@@ -183,6 +184,7 @@ func newOffice(t *testing.T) *office {
 		"flow": object{"module": "directory", "data": object{"id": directory}, "children": object{}}})
 	o.employ("Ann", "Lee", "1001", o.lee, directory)
 	o.employ("Bob", "Nowak", "1002", o.bob, directory)
+	o.employ("Cleo", "Park", "1003", o.cleo, directory)
 	return o
 }
 
