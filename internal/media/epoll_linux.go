@@ -6,9 +6,10 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
+	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,15 @@ import (
 
 const haveEpoll = true
 
-// epollLoop runs legs on a thread of its own: raw sockets in one epoll set, a receive and a send for a packet, and no
-// scheduler of Go's in between.
+// epollLoop runs legs on one goroutine: raw sockets in one epoll set, a receive and a send for a packet, and no
+// scheduler of Go's in between. While there is something to do it asks the set without blocking; only when there is
+// nothing does it park, on the set's own descriptor. docs/decisions/0002 says why it does not keep a thread.
 type epollLoop struct {
 	core  core
 	epoll int
-	bell  int // eventfd that wakes the thread for the inbox
+	file  *os.File        // owns epoll
+	idle  syscall.RawConn // of file: parks until the set has an event
+	bell  int             // eventfd that wakes the thread for the inbox
 	done  chan struct{}
 
 	mu      sync.Mutex
@@ -53,8 +57,16 @@ func newEpollLoop(e *Engine, number int) (loop, error) {
 	if p.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
 		err = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellPlace})
 	}
+	if err == nil {
+		err = unix.SetNonblock(p.epoll, true) // what os.NewFile takes as the wish to be polled
+	}
 	if err != nil {
 		unix.Close(p.epoll)
+		return nil, epollError(err)
+	}
+	p.file = os.NewFile(uintptr(p.epoll), "epoll")
+	if p.idle, err = p.file.SyscallConn(); err != nil {
+		p.file.Close()
 		return nil, epollError(err)
 	}
 	go p.run()
@@ -137,10 +149,7 @@ func (p *epollLoop) stop() {
 	<-p.done
 }
 
-// run is the thread.
 func (p *epollLoop) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer close(p.done)
 	for !p.step() {
 	}
@@ -150,20 +159,22 @@ func (p *epollLoop) run() {
 		p.core.bury(l)
 	}
 	unix.Close(p.bell)
-	unix.Close(p.epoll)
+	_ = p.file.Close()
 }
 
 // step waits for packets, commands or what is due, and serves them. It returns true when the loop is to end.
 func (p *epollLoop) step() bool {
 	p.core.tell()
 	p.core.serve()
-	wait := int((p.core.wait() + millisecond - 1) / millisecond)
-	n, err := unix.EpollWait(p.epoll, p.events[:], wait)
-	if err != nil && !errors.Is(err, unix.EINTR) {
+	n, err := p.look()
+	if n == 0 && err == nil {
+		n, err = p.park()
+	}
+	if err != nil {
 		p.core.engine.log.Error("media loop: epoll", "error", err)
 	}
 	p.core.tell()
-	for i := range max(n, 0) {
+	for i := range n {
 		place := p.events[i].Fd
 		if place == bellPlace {
 			var drained [8]byte
@@ -179,6 +190,42 @@ func (p *epollLoop) step() bool {
 		}
 	}
 	return false
+}
+
+// look asks for events without waiting. A raw call: it cannot block, so Go's scheduler need not hear of it.
+func (p *epollLoop) look() (int, error) {
+	n, _, failed := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)),
+		uintptr(len(p.events)), 0, 0, 0)
+	if failed != 0 && failed != unix.EINTR {
+		return 0, failed
+	}
+	if failed != 0 {
+		return 0, nil
+	}
+	return int(n), nil
+}
+
+// park waits for events until something is due.
+func (p *epollLoop) park() (n int, err error) {
+	wait := p.core.wait()
+	if wait == 0 {
+		return 0, nil
+	}
+	var until time.Time
+	if wait > 0 {
+		until = time.Now().Add(time.Duration(wait))
+	}
+	if err := p.file.SetReadDeadline(until); err != nil {
+		return 0, err
+	}
+	parked := p.idle.Read(func(uintptr) bool {
+		n, err = p.look()
+		return n > 0 || err != nil
+	})
+	if parked != nil && !errors.Is(parked, os.ErrDeadlineExceeded) {
+		return 0, parked
+	}
+	return n, err
 }
 
 // take reads one datagram; the next one makes another event.
