@@ -40,7 +40,7 @@ type bindingWrite struct {
 	key BindingKey
 }
 
-// SaveBindings writes and removes bindings in one commit, which it shares with others that come within 20 ms. When it
+// SaveBindings writes and removes bindings in one commit, which it shares with others that come within 50 ms. When it
 // returns nil they are safe. When it fails nothing was changed, except that a ctx that ended early leaves it open.
 func (s *Store) SaveBindings(ctx context.Context, save []BindingRow, remove []BindingKey) error {
 	return s.bindings.save(ctx, bindingWrites(save, remove))

@@ -8,9 +8,10 @@ import (
 	"bugle"
 )
 
-// Records are committed in groups: when the first row of a group has waited groupWait, or with groupRows rows.
+// Records are committed in groups: when the first row of a group has waited as long as it may, or with groupRows rows.
 const (
-	groupWait    = 20 * time.Millisecond
+	bindingsWait = 50 * time.Millisecond  // a phone waits for it
+	callsWait    = 250 * time.Millisecond // nobody does
 	groupRows    = 200
 	groupQueue   = 4096 // submissions that wait; above it they are refused at once
 	groupTimeout = 15 * time.Second
@@ -20,6 +21,7 @@ const (
 type groupWriter[T any] struct {
 	s     *Store
 	name  string
+	wait  time.Duration // the longest that a row waits for others
 	write func(ctx context.Context, t *transaction, rows []T) error
 	ended chan struct{}
 
@@ -33,8 +35,9 @@ type submission[T any] struct {
 	done func(error)
 }
 
-func newGroupWriter[T any](s *Store, name string, write func(context.Context, *transaction, []T) error) *groupWriter[T] {
-	g := &groupWriter[T]{s: s, name: name, write: write, ended: make(chan struct{}),
+func newGroupWriter[T any](s *Store, name string, wait time.Duration,
+	write func(context.Context, *transaction, []T) error) *groupWriter[T] {
+	g := &groupWriter[T]{s: s, name: name, wait: wait, write: write, ended: make(chan struct{}),
 		queue: make(chan submission[T], groupQueue)}
 	go g.run()
 	return g
@@ -86,7 +89,7 @@ func (g *groupWriter[T]) run() {
 	defer close(g.ended)
 	for first := range g.queue {
 		group, n := []submission[T]{first}, len(first.rows)
-		timer := time.NewTimer(groupWait)
+		timer := time.NewTimer(g.wait)
 	gather:
 		for n < groupRows {
 			select {

@@ -75,8 +75,8 @@ func newStore(e engine, opts Options) *Store {
 	s := &Store{engine: e, opts: opts, nudges: map[chan struct{}]struct{}{}, hooks: map[committing]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.read, s.write = newPool(e.readers(), e.rebind), newPool(e.writer(), e.rebind)
-	s.bindings = newGroupWriter(s, "bindings", s.writeBindings)
-	s.calls = newGroupWriter(s, "calls", s.writeCalls)
+	s.bindings = newGroupWriter(s, "bindings", bindingsWait, s.writeBindings)
+	s.calls = newGroupWriter(s, "calls", callsWait, s.writeCalls)
 	s.wg.Go(s.sweepNowAndThen)
 	return s
 }
