@@ -31,7 +31,6 @@ type leg struct {
 	reports    reports
 	counters   counters
 
-	alive    instant // last RTP, or when waiting for it began
 	complain instant // when a media timeout is told
 	budget   int     // packets that may still be taken in this second
 
@@ -93,7 +92,6 @@ func (l *leg) answered() {
 }
 
 func (l *leg) waitAnew() {
-	l.alive = l.core.now
 	l.complain = l.core.now + l.core.timeout
 }
 
@@ -139,7 +137,6 @@ func (l *leg) receive(from netip.AddrPort, datagram []byte) {
 	l.in.count(l.core.now, &p)
 	l.counters.received++
 	l.counters.receivedBytes += uint64(p.end - p.start)
-	l.alive = l.core.now
 	l.complain = l.core.now + l.core.timeout
 	if event {
 		l.hearEvent(&p, datagram)

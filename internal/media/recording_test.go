@@ -51,17 +51,33 @@ func TestRecordHoldsBothDirections(t *testing.T) {
 		if len(recorder.said) != len(recorder.heard) {
 			t.Errorf("%d samples said, %d heard", len(recorder.said), len(recorder.heard))
 		}
-		s1, at1 := found(recorder.heard, prompt)
-		s2, at2 := found(recorder.said, fromAnn)
-		s3, at3 := found(recorder.heard, fromBob)
-		if s1 < 0.9 || s2 < 0.9 || s3 < 0.9 {
-			t.Errorf("resemblance of the prompt %.3f, Ann %.3f, Bob %.3f", s1, s2, s3)
-		}
+		at1 := placed(t, "the prompt", recorder.heard, prompt)
+		at2 := placed(t, "Ann", recorder.said, fromAnn)
+		at3 := placed(t, "Bob", recorder.heard, fromBob)
 		// They spoke one after the other, and so they must be found.
 		if at2 < at1+len(prompt)-800 || at3 < at2+len(fromAnn)-800 {
 			t.Errorf("the prompt is at %d, Ann at %d, Bob at %d", at1, at2, at3)
 		}
 	})
+}
+
+// placed returns where wanted begins in a recording that keeps the time of a busy machine: of its thirds, one may be
+// broken by a pause.
+func placed(t *testing.T, name string, recorded, wanted []int16) int {
+	t.Helper()
+	third, good, begins := len(wanted)/3, 0, -1
+	for i := range 3 {
+		if r, at := found(recorded, wanted[i*third:(i+1)*third]); r > 0.9 {
+			good++
+			if begins < 0 {
+				begins = at - i*third
+			}
+		}
+	}
+	if good < 2 {
+		t.Errorf("%s: %d of 3 parts are in the recording", name, good)
+	}
+	return begins
 }
 
 // speakInTime sends a packet each 20 ms, as a phone does.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -93,6 +94,8 @@ func TestFloodFromThirdAddressCapturesNothing(t *testing.T) {
 		a.Stats()
 		var rounds atomic.Int64
 		stop, done := make(chan struct{}), make(chan struct{})
+		end := sync.OnceFunc(func() { close(stop); <-done })
+		t.Cleanup(end)
 		go func() {
 			defer close(done)
 			pace := time.NewTicker(time.Millisecond)
@@ -124,8 +127,7 @@ func TestFloodFromThirdAddressCapturesNothing(t *testing.T) {
 		ann.waitAudio(0, 45)
 		a.Play(1, []*Clip{NewClip("after", melody(200*time.Millisecond, 500, 700))}, false)
 		annEvents.wait(t, "the end of playing", func() bool { return len(annEvents.ended) == 1 })
-		close(stop)
-		<-done
+		end()
 		if s, _ := found(bob.heard(0), fromAnn[800:7200]); s < 0.95 {
 			t.Errorf("Bob hears Ann with a resemblance of %.3f", s)
 		}
