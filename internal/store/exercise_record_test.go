@@ -120,7 +120,7 @@ func exerciseGroups(t *testing.T, o opener) {
 	s := o.open(t, Options{})
 	var mu sync.Mutex
 	groups := map[string]int{} // by which commits the rows came
-	g := newGroupWriter(s, "test", func(ctx context.Context, tx *transaction, rows []string) error {
+	g := newGroupWriter(s, "test", 20*time.Millisecond, func(ctx context.Context, tx *transaction, rows []string) error {
 		mu.Lock()
 		groups["commits"]++
 		groups["rows"] += len(rows)
