@@ -166,8 +166,8 @@ func (c *Cache) GetByKey(ctx context.Context, key Key) (Document, error) {
 	return docs[0].doc, nil
 }
 
-// ListByIndex returns all documents of an account's index value in the order of their sort keys; the zero Index means
-// all of the type. It refuses more than 10,000 with KindTooLarge: page through the store instead.
+// ListByIndex returns all documents of an account's index value in the order of their sort keys; accountID "" means those
+// of all accounts, the zero Index all of the type. It refuses more than 10,000 with KindTooLarge: page through the store instead.
 func (c *Cache) ListByIndex(ctx context.Context, accountID, typ string, index Index) ([]Document, error) {
 	docs, err := c.find(ctx, listKey(accountID, typ, index))
 	if err != nil {

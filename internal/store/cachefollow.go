@@ -63,10 +63,7 @@ func (c *Cache) apply(commits []commit) {
 			}
 			c.renew(uniqueKey(k), next, c.warm[ch.Type])
 		}
-		c.soil(listKey(ch.AccountID, ch.Type, Index{}), position)
-		for _, x := range co.index {
-			c.soil(listKey(ch.AccountID, ch.Type, x), position)
-		}
+		c.soilLists(ch.AccountID, ch.Type, co.index, position)
 	}
 }
 
@@ -91,6 +88,16 @@ func (c *Cache) soil(key cacheKey, position int64) {
 	c.overtake(key)
 	if e := c.entries[key]; e != nil && e.position < position {
 		e.dirty.Store(true)
+	}
+}
+
+// soilLists marks the lists of the account, and those over all accounts. c.mu is held.
+func (c *Cache) soilLists(account, typ string, index []Index, position int64) {
+	for _, of := range [2]string{account, ""} {
+		c.soil(listKey(of, typ, Index{}), position)
+		for _, x := range index {
+			c.soil(listKey(of, typ, x), position)
+		}
 	}
 }
 
@@ -172,13 +179,10 @@ func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
 		}
 		c.foreign = t.position
 		c.soil(documentKey(t.account, t.typ, t.id), t.position)
-		c.soil(listKey(t.account, t.typ, Index{}), t.position)
 		for _, k := range t.keys {
 			c.soil(uniqueKey(k), t.position)
 		}
-		for _, x := range t.index {
-			c.soil(listKey(t.account, t.typ, x), t.position)
-		}
+		c.soilLists(t.account, t.typ, t.index, t.position)
 	}
 	return len(touches) == maxLimit, nil
 }
@@ -285,11 +289,13 @@ func (c *Cache) warmType(ctx context.Context, typ string) error {
 			for _, k := range d.Keys {
 				c.fill(uniqueKey(k), []*held{h}, position)
 			}
-			all := listKey(d.AccountID, typ, Index{})
-			lists[all] = append(lists[all], h)
-			for _, x := range d.Index {
-				list := listKey(d.AccountID, typ, x)
-				lists[list] = append(lists[list], h)
+			for _, of := range [2]string{d.AccountID, ""} {
+				all := listKey(of, typ, Index{})
+				lists[all] = append(lists[all], h)
+				for _, x := range d.Index {
+					list := listKey(of, typ, x)
+					lists[list] = append(lists[list], h)
+				}
 			}
 		}
 		full := c.bytes > c.opts.MaxBytes/2

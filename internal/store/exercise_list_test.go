@@ -74,6 +74,9 @@ func pages(t *testing.T, s *Store, q Query) []string {
 		if strings.ContainsFunc(string(next), func(r rune) bool { return r <= ' ' || strings.ContainsRune(`+/=&?#%"`, r) || r > '~' }) {
 			t.Fatalf("cursor %q does not fit in a URL", next)
 		}
+		if next != nil && string(docs[len(docs)-1].Place()) != string(next) {
+			t.Fatalf("the place of the last document is not where the next page begins")
+		}
 		if out = append(out, ids(docs)...); len(out) > 100000 {
 			t.Fatal("the pages have no end")
 		}
@@ -200,6 +203,20 @@ func exercisePagesMoving(t *testing.T, o opener) {
 	close(stop)
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+func exerciseKeyBegins(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	d := user("u1", "Ann")
+	d.Keys = []Key{{"number", "acme", "1001"}, {"number", "acme", "+49"}, {"number", "other", "2001"}, {"pattern", "acme", "3001"},
+		{"number", "acme", "9\U0010FFFE"}}
+	put(t, s, d, "")
+	for prefix, want := range map[string]bool{"": true, "1": true, "100": true, "1001": false, "10010": false, "101": false, "0": false,
+		"2": false, "3": false, "+": true, "9": true, "99": false} {
+		if got, err := s.KeyBegins(t.Context(), "number", "acme", prefix); err != nil || got != want {
+			t.Errorf("something begins with %q: %v, %v", prefix, got, err)
+		}
 	}
 }
 

@@ -74,6 +74,9 @@ func exerciseCacheWarm(t *testing.T, o opener) {
 	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{"owner_id", "o"}); err != nil || len(list) != 1 {
 		t.Errorf("the list of devices: %v, %v", ids(list), err)
 	}
+	if list, err := c.ListByIndex(t.Context(), "", "device", Index{"owner_id", "o"}); err != nil || len(list) != 1 {
+		t.Errorf("the list of devices of all accounts: %v, %v", ids(list), err)
+	}
 	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{}); err != nil || len(list) != 1 {
 		t.Errorf("all devices: %v, %v", ids(list), err)
 	}

@@ -35,6 +35,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"indexes find documents":                          exerciseIndex,
 		"pages neither repeat nor skip":                   exercisePages,
 		"pages neither repeat nor skip among insertions":  exercisePagesMoving,
+		"the beginnings of keys are found":                exerciseKeyBegins,
 		"a malformed cursor is refused":                   exerciseCursor,
 		"every write has its change":                      exerciseChanges,
 		"an account's sequence has no gap":                exerciseSequence,

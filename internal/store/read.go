@@ -46,6 +46,15 @@ func (s *Store) Count(ctx context.Context, q Query) (int, error) {
 	return n, s.fail("store.Count", err)
 }
 
+// KeyBegins reports whether any document holds a key of a space and scope that begins with prefix and is longer.
+func (s *Store) KeyBegins(ctx context.Context, space, scope, prefix string) (bool, error) {
+	// U+10FFFF sorts behind everything that may follow.
+	var n int
+	err := s.readable().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM document_keys WHERE space = ? AND scope = ? `+
+		`AND value > ? AND value < ? LIMIT 1) AS first`, space, scope, prefix, prefix+"\U0010FFFF").Scan(&n)
+	return n > 0, s.fail("store.KeyBegins", err)
+}
+
 // readable is the read pool, or what fails when the database is gone from its place: SQLite would go on reading, and
 // writing, a file that was removed.
 func (s *Store) readable() querier {
@@ -166,8 +175,7 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 	if !more {
 		return docs, nil, nil
 	}
-	last := &docs[len(docs)-1]
-	return docs, encodeCursor(last.SortKey, last.ID), nil
+	return docs, docs[len(docs)-1].Place(), nil
 }
 
 func count(ctx context.Context, r querier, q Query) (n int, err error) {
@@ -178,6 +186,9 @@ func count(ctx context.Context, r querier, q Query) (n int, err error) {
 	err = r.row(ctx, `SELECT count(*)`+from, args...).Scan(&n)
 	return n, err
 }
+
+// Place is the After of a page that begins behind d, in a list that d is in.
+func (d *Document) Place() []byte { return encodeCursor(d.SortKey, d.ID) }
 
 // A cursor is the place (sort key, id) after which the next page begins, in letters that may stand in a URL. Its form is
 // versioned: a client may hold one over an upgrade.
