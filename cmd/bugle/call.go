@@ -123,19 +123,33 @@ func (c *callCommand) use(ctx context.Context, phone *bugletest.Phone, options b
 
 var errTimeout = errors.New("--timeout passed")
 
-// listen answers calls until it is interrupted.
+// listen answers calls, one at a time, until it is interrupted. Who calls meanwhile hears that it is busy.
 func (c *callCommand) listen(ctx context.Context, phone *bugletest.Phone, script []scriptStep, t *transcript) error {
 	t.line("waiting for calls")
+	var done chan struct{} // closed when the current call is over; nil without one
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case call := <-phone.Incoming():
-			limited, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
-			if err := c.follow(limited, call, script, t); err != nil && ctx.Err() == nil {
-				t.line("%v", err)
+			if done != nil {
+				<-done
 			}
-			cancel()
+			return nil
+		case <-done:
+			done = nil
+		case call := <-phone.Incoming():
+			if done != nil {
+				_ = call.Reject(486)
+				continue
+			}
+			done = make(chan struct{})
+			go func() {
+				defer close(done)
+				limited, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
+				defer cancel()
+				if err := c.follow(limited, call, script, t); err != nil && ctx.Err() == nil {
+					t.line("%v", err)
+				}
+			}()
 		}
 	}
 }

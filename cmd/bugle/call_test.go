@@ -242,6 +242,13 @@ func TestAPhoneThatListensAnswersWithATone(t *testing.T) {
 	if _, err := call.WaitTone(ctx, 440); err != nil {
 		t.Error(err)
 	}
+	second, err := caller.Dial(ctx, "sip:phone@"+address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, err := second.WaitEnd(ctx); err != nil || end.Status != 486 {
+		t.Errorf("a second call ended with %v, %v, want 486", end, err)
+	}
 	if err := call.Press(ctx, "5"); err != nil {
 		t.Error(err)
 	}
