@@ -7,7 +7,7 @@ import "context"
 func (o *dialling) won(c *Call, p *party) {
 	c.note("answered by", c.nameOf(p))
 	o.winner = p
-	o.result = DialResult{Answered: true, Target: *p.target}
+	o.result = DialResult{Answered: true, Target: p.target}
 	o.lose(c, LoseRace)
 	if !c.caller.answered {
 		c.caller.leg.Answer()

@@ -45,7 +45,7 @@ type DialOptions struct {
 // DialResult is what came of Dial.
 type DialResult struct {
 	Answered bool
-	Target   Target // who answered
+	Target   *Target // who answered, nil when nobody did; it is one of the endpoints' targets
 	Talk     time.Duration
 	// Cause and Status are those of the last leg that failed, for a call that nobody answered. Status is 0 when no SIP
 	// response came of it: a phone that is not registered, or rang for too long.

@@ -77,7 +77,7 @@ func TestDialling(t *testing.T) {
 			call.DialResult{Cause: call.NoAnswer}},
 		{"nobody to ring", dial(single), "dial 1\nends SUBSCRIBER_ABSENT 480", call.DialResult{Cause: call.SubscriberAbsent}},
 		{"the talk is measured", dial(single, "a"), "dial 1\nrings a\nanswers a\nwait 61s\nhangs up a\nends",
-			call.DialResult{Answered: true, Talk: 61 * time.Second, Target: phones("a")[0].Targets[0]}},
+			call.DialResult{Answered: true, Talk: 61 * time.Second, Target: &phones("a")[0].Targets[0]}},
 		{"a failure of the transport", dial(single, "a"), "dial 1\nrings a\nrefuses a 503\nends 503",
 			call.DialResult{Cause: call.CircuitCongestion, Status: 503}},
 	}
@@ -85,7 +85,8 @@ func TestDialling(t *testing.T) {
 		s := newStage(t, test.flow)
 		s.play(t, test.script)
 		if result.Answered != test.want.Answered || result.Cause != test.want.Cause || result.Status != test.want.Status ||
-			result.Talk != test.want.Talk || result.Target.DeviceID != test.want.Target.DeviceID {
+			result.Talk != test.want.Talk || (result.Target != nil) != (test.want.Target != nil) ||
+			(result.Target != nil && result.Target.DeviceID != test.want.Target.DeviceID) {
 			t.Errorf("%s: %+v, want %+v", test.name, result, test.want)
 		}
 	}

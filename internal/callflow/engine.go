@@ -93,14 +93,12 @@ func (e *Engine) Handle(in Inbound) call.Sink {
 	return c
 }
 
-// lead leads a call from its number to its end, transfers included.
+// lead leads a call from its number to its end, transfers included. What it and run keep on the stack they keep for as long
+// as the parties talk, so documents are read in functions of their own.
 func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Cause {
-	account, err := e.documents.Account(ctx, accountID)
-	if err != nil {
-		return e.failed(s, "account", err)
+	if cause := e.identify(ctx, s, accountID); cause != "" {
+		return cause
 	}
-	s.Account = account
-	e.identify(ctx, s)
 	cause := e.dialed(ctx, s, s.Dialed)
 	for t := s.Call.TakeTransfer(); t != nil; t = s.Call.TakeTransfer() {
 		cause = e.transferred(ctx, s, t)
@@ -116,11 +114,20 @@ func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Ca
 
 // dialed routes a number and runs its flow.
 func (e *Engine) dialed(ctx context.Context, s *Session, number string) call.Cause {
+	flow, cause := e.find(ctx, s, number)
+	if cause != "" {
+		return cause
+	}
+	return e.run(ctx, s, flow)
+}
+
+// find routes a number: it returns the flow to run, or the cause for a number without one.
+func (e *Engine) find(ctx context.Context, s *Session, number string) (bugle.Flow, call.Cause) {
 	route, err := e.router.route(ctx, &s.Account, number, s.DeviceID != "")
 	s.Dialed, s.Number = number, route.Number
 	if err != nil {
 		s.Call.Describe(route.Number, "", s.Caller)
-		return e.unroutable(ctx, s, err)
+		return bugle.Flow{}, e.unroutable(ctx, s, err)
 	}
 	s.CallflowID, s.CaptureGroup, s.CaptureGroups = route.Callflow.ID, route.Capture, route.Captures
 	s.Call.Describe(route.Number, route.Callflow.ID, s.Caller)
@@ -129,7 +136,7 @@ func (e *Engine) dialed(ctx context.Context, s *Session, number string) call.Cau
 		name += " (" + route.Callflow.Name + ")"
 	}
 	s.Call.Note("callflow", name+" for "+route.Number)
-	return e.run(ctx, s, preflow(&s.Account, route.Callflow.Flow))
+	return preflow(&s.Account, route.Callflow.Flow), ""
 }
 
 // unroutable is the cause for a number without a callflow: RFC 3261 §21.4.5 404, or §21.4.22 484 when more digits could
@@ -186,8 +193,14 @@ func userPart(target string) string {
 	return target
 }
 
-// identify fills in what the documents of the caller's device and its owner say: who others see, and the language.
-func (e *Engine) identify(ctx context.Context, s *Session) {
+// identify fills in what the documents of the account, the caller's device and its owner say: who others see, and the
+// language. It returns the cause to end the call with when there is no account.
+func (e *Engine) identify(ctx context.Context, s *Session, accountID string) call.Cause {
+	account, err := e.documents.Account(ctx, accountID)
+	if err != nil {
+		return e.failed(s, "account", err)
+	}
+	s.Account = account
 	var device bugle.Device
 	var user bugle.User
 	if s.DeviceID != "" {
@@ -198,10 +211,10 @@ func (e *Engine) identify(ctx context.Context, s *Session) {
 		user, _ = e.documents.User(ctx, s.Account.ID, s.UserID)
 	}
 	s.Language = cmp.Or(device.Language, user.Language, s.Account.Language)
-	if s.Caller != (call.Party{}) {
-		return
+	if s.Caller == (call.Party{}) {
+		s.Caller = InternalParty(&s.Account, &device, &user)
 	}
-	s.Caller = InternalParty(&s.Account, &device, &user)
+	return ""
 }
 
 // InternalParty is how a device and its owner (or the zero values) are shown to phones of the same account.
