@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,19 +17,43 @@ import (
 )
 
 // sipp runs a scenario once; the scenario's file is named as the sentence that it plays.
-func (s *server) sipp(sentence, transport string, args ...string) {
+func (s *server) sipp(sentence, transport string, args ...string) bool {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	mode := map[string]string{sip.UDP: "u1", sip.TCP: "t1"}[transport]
 	args = append([]string{s.addrFor(transport).String(), "-sf", "testdata/sipp/" + strings.ReplaceAll(sentence, " ", "-") + ".xml",
 		"-m", "1", "-i", "127.0.0.1", "-s", "411", "-t", mode, "-nostdin", "-timeout", "20", "-timeout_error",
-		"-mp", strconv.Itoa(s.freePort())}, args...)
+		"-mp", strconv.Itoa(s.mediaPort())}, args...)
 	cmd := exec.CommandContext(ctx, "sipp", args...)
 	cmd.Env = append(os.Environ(), "TERM=dumb")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		s.t.Errorf("%s: %v\n%.3000s", sentence, err, out)
+		return false
 	}
+	return true
+}
+
+var mediaPorts atomic.Int64
+
+// mediaPort returns a port for sipp, which takes the second one after it too and gives up when that is taken. It is below
+// those that the system hands out, and another one each time.
+func (s *server) mediaPort() int {
+	for range 5000 {
+		port := 10000 + (os.Getpid()*37+int(mediaPorts.Add(1)))%5000*4
+		first, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			continue
+		}
+		second, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port + 2})
+		first.Close()
+		if err == nil {
+			second.Close()
+			return port
+		}
+	}
+	s.t.Fatal("no free port")
+	return 0
 }
 
 func (s *server) freePort() int {
@@ -40,7 +65,7 @@ func (s *server) freePort() int {
 	return conn.LocalAddr().(*net.UDPAddr).Port
 }
 
-// automatic plays the call layer for callers: it rings, and answers unless it is to leave them ringing.
+// automatic plays the call layer for callers: it rings, answers unless it is to leave them ringing, and hangs up at key 4.
 func automatic(t testing.TB, keys chan<- byte, held chan<- bool, answer bool) func(*Options) {
 	return func(o *Options) {
 		o.Invites = InviteHandlerFunc(func(in Incoming) call.Sink {
@@ -53,7 +78,9 @@ func automatic(t testing.TB, keys chan<- byte, held chan<- bool, answer bool) fu
 				for p := range k.events {
 					switch e := p.event.(type) {
 					case call.Digit:
-						keys <- e.Key
+						if keys <- e.Key; e.Key == '4' {
+							in.Leg.Hangup(call.NormalClearing)
+						}
 					case call.Held:
 						held <- e.On
 					case call.Ended:
@@ -79,7 +106,9 @@ func TestSippScenarios(t *testing.T) {
 				t.Parallel()
 				keys, held := make(chan byte, 10), make(chan bool, 10)
 				s := startServer(t, automatic(t, keys, held, !strings.Contains(sentence, "gives up")))
-				s.sipp(sentence, transport)
+				if !s.sipp(sentence, transport) {
+					return
+				}
 				s.settled()
 				if strings.Contains(sentence, "7 6 4") {
 					if got := fmt.Sprintf("%c%c%c", <-keys, <-keys, <-keys); got != "764" {
