@@ -83,6 +83,10 @@ func (d *demo) run(ctx context.Context) error {
 	if d.once {
 		return nil
 	}
+	// From now on the visitor's softphone is Ann.
+	if err := d.phones[0].Unregister(ctx); err != nil {
+		return err
+	}
 	d.invite()
 	<-ctx.Done()
 	fmt.Println("\nstopping")

@@ -1,25 +1,73 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// TestDemo runs what the README promises first: the demonstration up to the end of its first call.
+// TestDemo runs what the README promises first: the demonstration makes its first call, stays up, and what it prints to
+// try next works when it is pasted into a shell.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	out, err := bugleCommand(t, nil, "demo", "--once").CombinedOutput()
-	text := string(out)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	for _, want := range []string{"dialled 411", "heard dir-enter_person_name", "pressed", "heard dir-found",
-		"heard tone 440 Hz", "heard tone 700 Hz", "This proved"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the demonstration does not say %q:\n%s", want, text)
+	for _, program := range []string{"sh", "curl", "sed"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("the printed lines need %s", program)
 		}
 	}
-	if strings.Contains(text, "panic") || strings.Contains(text, "level=ERROR") {
-		t.Errorf("the demonstration met an error:\n%s", text)
+	cmd := bugleCommand(t, nil, "demo")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), "/metrics"); {
+		text.WriteString(lines.Text() + "\n")
+	}
+	said := text.String()
+	for _, want := range []string{"dialled 411", "heard dir-enter_person_name", "pressed", "searched 6274: 1 matched",
+		"heard dir-found", "rings Conor O'Brien's phone", "heard tone 440 Hz", "heard tone 700 Hz", "hung up", "This proved"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the demonstration does not say %q", want)
+		}
+	}
+	_, script, ok := strings.Cut(said, "  the API        ")
+	if !ok {
+		t.Fatalf("the demonstration does not say how to use the API:\n%s%s", said, &complaints)
+	}
+	script, _, _ = strings.Cut(script, "\n\n")
+	answers, err := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script).Output()
+	if err != nil {
+		t.Fatalf("the pasted lines fail: %v\n%s", err, script)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(answers)))
+	for range 3 {
+		var envelope struct {
+			Status string          `json:"status"`
+			Data   json.RawMessage `json:"data"`
+		}
+		if err := decoder.Decode(&envelope); err != nil || envelope.Status != "success" {
+			t.Fatalf("a pasted line does not succeed: %v\n%s", err, answers)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("Ctrl-C ends the demonstration with %v\n%s", err, &complaints)
+	}
+	if s := complaints.String(); strings.Contains(s, "panic") || strings.Contains(s, "level=ERROR") {
+		t.Errorf("the demonstration met an error:\n%s", s)
+	}
+	if t.Failed() {
+		t.Log(said)
 	}
 }
