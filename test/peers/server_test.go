@@ -80,7 +80,7 @@ func startServing() error {
 		return err
 	}
 	binary := filepath.Join(serving.dir, "bugle")
-	build := exec.Command("go", "build", "-o", binary, "bugle/cmd/bugle")
+	build := exec.Command("go", "build", fmt.Sprintf("-race=%v", raced), "-o", binary, "bugle/cmd/bugle")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building bugle: %w\n%s", err, out)
 	}
