@@ -147,6 +147,39 @@ func (b *Blobs) Sweep(ctx context.Context, now time.Time, age time.Duration,
 	return removed, nil
 }
 
+// References returns what Sweep asks: whether a document of one of the types names a blob of its account. names finds the
+// sums in a document. Soft-deleted documents count, since they may come back. It reads an account's documents when the
+// sweep comes to it and remembers them, so each Sweep needs a fresh one.
+func (s *Store) References(types []string, names func(Document) []string) func(ctx context.Context, accountID, sum string) (bool, error) {
+	account, known := "", map[string]bool{}
+	return func(ctx context.Context, accountID, sum string) (bool, error) {
+		if accountID == account {
+			return known[sum], nil
+		}
+		account = "" // until all is read
+		clear(known)
+		for _, typ := range types {
+			for _, deleted := range []bool{false, true} {
+				q := Query{AccountID: accountID, Type: typ, Deleted: deleted, Limit: maxLimit}
+				for more := true; more; more = q.After != nil {
+					docs, next, err := s.List(ctx, q)
+					if err != nil {
+						return false, err
+					}
+					for _, d := range docs {
+						for _, name := range names(d) {
+							known[name] = true
+						}
+					}
+					q.After = next
+				}
+			}
+		}
+		account = accountID
+		return known[sum], nil
+	}
+}
+
 func (b *Blobs) accountDir(accountID string) (string, error) {
 	ok := accountID != "" && len(accountID) <= maxName
 	for i := range len(accountID) {

@@ -138,3 +138,49 @@ func TestBlobSweep(t *testing.T) {
 		t.Errorf("an error of the caller became %v", err)
 	}
 }
+
+func TestBlobReferences(t *testing.T) {
+	t.Parallel()
+	s := sqliteIn(t.TempDir()).open(t, Options{})
+	b, _ := newBlobs(t)
+	blobs := map[string]Blob{}
+	for _, account := range []string{"acme", "other"} {
+		for _, what := range []string{"living", "deleted", "destroyed", "loose"} {
+			blob, err := b.Put(t.Context(), account, strings.NewReader(what), 100) // the same bytes in both accounts
+			if err != nil {
+				t.Fatal(err)
+			}
+			blobs[account+" "+what] = blob
+			if account == "other" && what != "living" || what == "loose" {
+				continue
+			}
+			d := Document{AccountID: account, Type: "media", ID: account + what, Body: []byte(`{}`), Private: []byte(`{"blob":"` + blob.SHA256 + `"}`)}
+			d = put(t, s, d, "")
+			if what != "living" {
+				remove(t, s, d, what == "destroyed")
+			}
+		}
+	}
+	sweep := func() (int, error) {
+		return b.Sweep(t.Context(), time.Now().Add(time.Hour), time.Minute, s.References([]string{"user", "media"}, func(d Document) []string {
+			f, _ := bugle.ParseFields(d.Private)
+			return []string{f.String("blob")}
+		}))
+	}
+	if n, err := sweep(); n != 5 || err != nil {
+		t.Errorf("%d removed, %v", n, err)
+	}
+	for what, blob := range blobs {
+		f, err := b.Open(t.Context(), blob.AccountID, blob.SHA256)
+		if err == nil {
+			f.Close()
+		}
+		if want := what == "acme living" || what == "acme deleted" || what == "other living"; want != (err == nil) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	s.Close()
+	if n, err := sweep(); n != 0 || bugle.KindOf(err) != bugle.KindUnavailable {
+		t.Errorf("without a database %d removed, %v", n, err)
+	}
+}
