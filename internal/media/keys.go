@@ -8,22 +8,32 @@ type keyReceiver struct {
 	code         byte
 	duration     uint16
 	timestamp    uint32
+	ssrc         uint32 // gateways send events beside the audio, under an SSRC of their own
 	at           instant
 }
 
-// event takes one packet's payload (RFC 4733 §2.3) and returns the key when it is the first of a press.
-func (k *keyReceiver) event(now instant, p *packet, payload []byte) (key byte, pressed bool) {
+// part is what a telephone-event packet is to its receiver.
+type part uint8
+
+const (
+	partNone  part = iota // no key, or one that is over
+	partFirst             // the first packet of a press that arrived
+	partNext              // more of that press
+)
+
+// event takes one packet's payload (RFC 4733 §2.3) and returns its key.
+func (k *keyReceiver) event(now instant, p *packet, payload []byte) (key byte, is part) {
 	if len(payload) < 4 || int(payload[0]) >= len(keys) {
-		return 0, false
+		return 0, partNone
 	}
 	code, end := payload[0], payload[1]&0x80 != 0
 	duration := uint16(payload[2])<<8 | uint16(payload[3])
-	if k.known {
+	if k.known && k.ssrc == p.ssrc {
 		later := int32(p.timestamp - k.timestamp)
 		same := later == 0 && code == k.code
 		// Older than the current press: an end that was sent again or came late.
 		if later < 0 && later > -60*SampleRate {
-			return 0, false
+			return 0, partNone
 		}
 		// RFC 4733 §2.5.1.3: a long event goes on in a new segment with a new timestamp.
 		if later > 0 && code == k.code && !k.ended && !p.marker && uint32(later) == uint32(k.duration) && k.duration > 0xF000 {
@@ -36,11 +46,11 @@ func (k *keyReceiver) event(now instant, p *packet, payload []byte) (key byte, p
 		if same {
 			k.ended = k.ended || end
 			k.timestamp, k.duration, k.at = p.timestamp, duration, now
-			return 0, false
+			return keys[code], partNext
 		}
 	}
-	*k = keyReceiver{known: true, ended: end, code: code, duration: duration, timestamp: p.timestamp, at: now}
-	return keys[code], true
+	*k = keyReceiver{known: true, ended: end, code: code, duration: duration, timestamp: p.timestamp, ssrc: p.ssrc, at: now}
+	return keys[code], partFirst
 }
 
 // Lengths of keys that are sent.

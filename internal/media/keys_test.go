@@ -57,8 +57,8 @@ func TestKeyReceiver(t *testing.T) {
 				flags |= 0x80
 			}
 			header := &packet{timestamp: step.timestamp, marker: step.marker}
-			if key, pressed := ear.event(instant(step.ms)*millisecond, header,
-				[]byte{step.code, flags, byte(step.duration >> 8), byte(step.duration)}); pressed {
+			if key, is := ear.event(instant(step.ms)*millisecond, header,
+				[]byte{step.code, flags, byte(step.duration >> 8), byte(step.duration)}); is == partFirst {
 				got += string(key)
 			}
 		}
@@ -67,7 +67,7 @@ func TestKeyReceiver(t *testing.T) {
 		}
 	}
 	var ear keyReceiver
-	if _, pressed := ear.event(0, &packet{}, []byte{5, 0, 0}); pressed {
+	if _, is := ear.event(0, &packet{}, []byte{5, 0, 0}); is != partNone {
 		t.Error("a payload of three bytes is taken for a key")
 	}
 }
@@ -200,4 +200,94 @@ func TestKeysReachTheOtherParty(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestKeysBesideOtherAudio is a gateway that sends keys under an SSRC of their own while its audio goes on.
+func TestKeysBesideOtherAudio(t *testing.T) {
+	t.Parallel()
+	b, events := newBench(), newNotes()
+	l, _ := b.leg(usual, events)
+	other, wire := b.leg(usual, nil)
+	l.link(other)
+	audio, keyPacket := uint16(100), uint16(7000)
+	speak := func() {
+		packet := rtpPacket(0, audio, 160*uint32(audio), NewClip("", Tone(20*time.Millisecond, 500)).ulaw)
+		l.receive(party, packet)
+		audio++
+		b.pass(20 * time.Millisecond)
+	}
+	speak()
+	for i, key := range []byte("44") {
+		code, _ := eventOf(key)
+		for n := range 7 {
+			duration, flags := min(n+1, 5)*160, byte(10)
+			if n >= 4 {
+				flags = 0xCA // the end, and a reserved bit that some senders set
+			}
+			packet := rtpPacket(101, keyPacket, 900_000+uint32(5000*i), []byte{code, flags, byte(duration >> 8), byte(duration)})
+			packet[11] = 99 // SSRC
+			l.receive(party, packet)
+			keyPacket++
+			speak()
+		}
+	}
+	events.waitDigits(t, "44")
+	if lost := l.stats().Lost; lost != 0 {
+		t.Errorf("%d packets are counted as lost", lost)
+	}
+	var ear keyReceiver
+	digits, voice := "", 0
+	for i, raw := range wire.packets {
+		p, _ := parsePacket(raw)
+		if last, _ := parsePacket(wire.packets[max(i-1, 0)]); i > 0 && p.sequence != last.sequence+1 {
+			t.Errorf("packet %d has sequence number %d after %d", i, p.sequence, last.sequence)
+		}
+		if p.payload != 101 {
+			voice++
+		} else if key, is := ear.event(0, &p, raw[p.start:p.end]); is == partFirst {
+			digits += string(key)
+		}
+	}
+	if digits != "44" || voice != 15 {
+		t.Errorf("the other party gets keys %q and %d packets of audio", digits, voice)
+	}
+}
+
+// TestKeyHeldDuringJoinStaysHere joins while a key is down: what it chose is not the other party's business, the next
+// key is.
+func TestKeyHeldDuringJoinStaysHere(t *testing.T) {
+	t.Parallel()
+	for _, tones := range []bool{false, true} {
+		b, events := newBench(), newNotes()
+		l, _ := b.leg(usual, events)
+		agreed := usual
+		if tones {
+			agreed.event, agreed.receiveEvent = noPayload, noPayload
+		}
+		other, wire := b.leg(agreed, nil)
+		sequence := uint16(10)
+		press := func(code byte, timestamp uint32, from, to int) {
+			for n := from; n < to; n++ {
+				flags := byte(10)
+				if n >= 4 {
+					flags |= 0x80
+				}
+				l.receive(party, rtpPacket(101, sequence, timestamp, []byte{code, flags, 0, byte(20 * n)}))
+				sequence++
+				b.pass(20 * time.Millisecond)
+			}
+		}
+		press(1, 1000, 0, 3)
+		l.link(other)
+		press(1, 1000, 3, 7)
+		if len(wire.packets) != 0 {
+			t.Errorf("tones %v: %d packets of the held key are passed on", tones, len(wire.packets))
+		}
+		press(2, 9000, 0, 7)
+		b.pass(200 * time.Millisecond)
+		if len(wire.packets) < 7 {
+			t.Errorf("tones %v: of the next key %d packets are passed on", tones, len(wire.packets))
+		}
+		events.waitDigits(t, "12")
+	}
 }

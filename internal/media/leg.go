@@ -131,10 +131,9 @@ func (l *leg) receive(from netip.AddrPort, datagram []byte) {
 		return
 	}
 	l.budget--
-	if !l.in.known || p.ssrc != l.in.ssrc {
-		l.ear = keyReceiver{}
+	if !event || !l.in.known || p.ssrc == l.in.ssrc {
+		l.in.count(l.core.now, &p)
 	}
-	l.in.count(l.core.now, &p)
 	l.counters.received++
 	l.counters.receivedBytes += uint64(p.end - p.start)
 	l.complain = l.core.now + l.core.timeout
@@ -154,16 +153,16 @@ func (l *leg) moveTo(from netip.AddrPort) {
 }
 
 func (l *leg) hearEvent(p *packet, datagram []byte) {
-	key, pressed := l.ear.event(l.core.now, p, datagram[p.start:p.end])
-	if pressed {
+	key, is := l.ear.event(l.core.now, p, datagram[p.start:p.end])
+	if is == partFirst {
 		l.session.events.digit(key)
 	}
-	if l.peer == nil {
+	if l.peer == nil || is == partNone {
 		return
 	}
 	if l.peer.agreed.event != noPayload {
-		l.peer.forward(p, datagram, l.peer.agreed.event)
-	} else if pressed {
+		l.peer.forwardEvent(p, datagram, is)
+	} else if is == partFirst {
 		l.peer.toneOf(key)
 	}
 }
@@ -249,7 +248,7 @@ func (l *leg) link(other *leg) {
 		return
 	}
 	l.peer, other.peer = other, l
-	l.relay.synced, other.relay.synced = false, false
+	l.relay, other.relay = relay{}, relay{} // a key that is held already is none of the other's
 }
 
 // unlink ends link for both.

@@ -286,7 +286,7 @@ func (p *phone) events(payload uint8) string {
 	digits := ""
 	for i := range p.packets {
 		if p.packets[i].payload == payload {
-			if key, pressed := ear.event(0, &p.packets[i].packet, p.packets[i].body); pressed {
+			if key, is := ear.event(0, &p.packets[i].packet, p.packets[i].body); is == partFirst {
 				digits += string(key)
 			}
 		}
