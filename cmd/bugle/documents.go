@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"bugle"
 	"bugle/internal/crossbar"
@@ -11,7 +10,10 @@ import (
 
 // documents gives calls their configuration, from memory as long as nothing changed: callflow.Documents on the store's
 // cache.
-type documents struct{ cache *store.Cache }
+type documents struct {
+	store *store.Store
+	cache *store.Cache
+}
 
 func (d *documents) Account(ctx context.Context, accountID string) (bugle.Account, error) {
 	doc, err := d.cache.Get(ctx, accountID, crossbar.TypeAccount, accountID)
@@ -33,22 +35,14 @@ func (d *documents) CallflowsWithPatterns(ctx context.Context, accountID string)
 	return views(d.cache, docs, err, bugle.ParseCallflow)
 }
 
-// NumberBegins looks through the numbers of all the account's callflows. It is asked only for a number that no callflow
-// has, to tell an incomplete number (484) from an unknown one (404).
+// NumberBegins asks the database. It is asked only for a number that no callflow has, to tell an incomplete number (484)
+// from an unknown one (404); without a database nothing is said to be incomplete.
 func (d *documents) NumberBegins(ctx context.Context, accountID, prefix string) (bool, error) {
-	docs, err := d.cache.ListByIndex(ctx, accountID, crossbar.TypeCallflow, store.Index{})
-	flows, err := views(d.cache, docs, err, bugle.ParseCallflow)
-	if err != nil {
-		return false, err
+	begins, err := d.store.KeyBegins(ctx, crossbar.KeyNumber, accountID, prefix)
+	if bugle.KindOf(err) == bugle.KindUnavailable && err != nil {
+		return false, nil
 	}
-	for _, flow := range flows {
-		for _, number := range flow.Numbers {
-			if len(number) > len(prefix) && strings.HasPrefix(number, prefix) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+	return begins, err
 }
 
 func (d *documents) User(ctx context.Context, accountID, id string) (bugle.User, error) {

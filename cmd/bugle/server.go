@@ -72,7 +72,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia); err != nil {
 		return nil, err
 	}
-	v.documents = &documents{cache}
+	v.documents = &documents{v.store, cache}
 	blobs, err := store.NewBlobs(filepath.Join(s.dataDir, "blobs"))
 	if err != nil {
 		return nil, err
