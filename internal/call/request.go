@@ -34,8 +34,11 @@ func (o *outcome) release(*Call)                {}
 
 // ask has the loop carry an operation out and waits until it is completed.
 func (c *Call) ask(ctx context.Context, op operation) error {
-	if ctx.Err() != nil {
+	switch {
+	case c.ctx.Err() != nil:
 		return ErrEnded
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	if !c.asking.CompareAndSwap(false, true) {
 		return errBusy
