@@ -30,37 +30,15 @@ type identity struct {
 // that is done for it. Only responses to a nonce of ours that was given to the same address count as failures.
 func (a *Agent) authenticate(ctx context.Context, tx *sip.ServerTransaction, req *sip.Message) (identity, bool) {
 	addr := tx.Source().Remote.Addr().Unmap()
-	var c credentials
-	found := false
-	for value := range req.Headers("Authorization") {
-		if c, found = parseCredentials(value); found {
-			break
-		}
-	}
-	if !found {
-		if req.Method() != sip.REGISTER {
-			account, device, err := a.opts.Directory.DeviceByIP(ctx, addr)
-			if err == nil {
-				return a.permitted(tx, req, identity{account, device})
-			}
-			if bugle.KindOf(err) != bugle.KindNotFound {
-				a.lookupFailed(tx, req, err)
-				return identity{}, false
-			}
-		}
-		a.challenge(ctx, tx, req, claimedRealm(req), claimedUser(req), false)
-		return identity{}, false
+	c, found, fresh := a.credentialsOf(req, addr)
+	if !fresh {
+		// An old or foreign nonce says stale without a look at the response, so that it tells nothing about the password.
+		return a.byAddress(ctx, tx, req, c, found)
 	}
 	realm := strings.ToLower(c.realm)
 	pair := penaltyKey{c.username + "@" + realm, addr}
 	if a.penalties.refused(pair) {
 		a.reply(tx, req, 403, "Too Many Wrong Passwords", header{"Retry-After", itoa(int(penaltyRefused.Seconds()))})
-		return identity{}, false
-	}
-	// An old or foreign nonce says stale without a look at the response, so that it tells nothing about the password.
-	count, ok := c.nonceCount()
-	if !ok || !a.nonces.fresh(c.nonce, c.realm, addr) {
-		a.challenge(ctx, tx, req, c.realm, c.username, true)
 		return identity{}, false
 	}
 	account, device, password, err := a.opts.Directory.DeviceByUsername(ctx, lookupRealm(realm), c.username)
@@ -72,8 +50,9 @@ func (a *Agent) authenticate(ctx context.Context, tx *sip.ServerTransaction, req
 	if !known {
 		password = a.dummy
 	}
+	count, counted := c.nonceCount()
 	right := c.verify(string(req.Method()), password, req.Body())
-	if !right || !known || !a.offers(device, c.algorithmName()) {
+	if !right || !known || !counted || !a.offers(device, c.algorithmName()) {
 		a.wrong(tx, req, c, pair)
 		return identity{}, false
 	}
@@ -83,6 +62,45 @@ func (a *Agent) authenticate(ctx context.Context, tx *sip.ServerTransaction, req
 	}
 	a.penalties.succeeded(pair)
 	return a.permitted(tx, req, identity{account, device})
+}
+
+// credentialsOf returns the digest of a request: of several, as proxies add theirs, the one that answers a challenge of
+// ours to this address. fresh says that it does.
+func (a *Agent) credentialsOf(req *sip.Message, addr netip.Addr) (c credentials, found, fresh bool) {
+	for value := range req.Headers("Authorization") {
+		one, ok := parseCredentials(value)
+		if !ok {
+			continue
+		}
+		if a.nonces.fresh(one.nonce, one.realm, addr) {
+			return one, true, true
+		}
+		if !found {
+			c, found = one, true
+		}
+	}
+	return c, found, false
+}
+
+// byAddress knows the sender of a request without credentials of ours by its address, or challenges it. A REGISTER always
+// needs a digest.
+func (a *Agent) byAddress(ctx context.Context, tx *sip.ServerTransaction, req *sip.Message, c credentials, found bool) (identity, bool) {
+	if req.Method() != sip.REGISTER {
+		account, device, err := a.opts.Directory.DeviceByIP(ctx, tx.Source().Remote.Addr().Unmap())
+		if err == nil {
+			return a.permitted(tx, req, identity{account, device})
+		}
+		if bugle.KindOf(err) != bugle.KindNotFound {
+			a.lookupFailed(tx, req, err)
+			return identity{}, false
+		}
+	}
+	realm, user := claimedRealm(req), claimedUser(req)
+	if found {
+		realm, user = c.realm, c.username
+	}
+	a.challenge(ctx, tx, req, realm, user, found)
+	return identity{}, false
 }
 
 func (a *Agent) permitted(tx *sip.ServerTransaction, req *sip.Message, id identity) (identity, bool) {

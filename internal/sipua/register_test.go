@@ -211,6 +211,17 @@ func TestANonceServesManyRequestsAndNoReplay(t *testing.T) {
 	}
 }
 
+func TestCredentialsForOthersArePassedOver(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := s.peer("ann")
+	p.request("REGISTER", "sip:acme.test", nil, "")
+	auth := authorization(t, p.expect(401), "REGISTER", "sip:acme.test", "ann", "secret", 1)
+	p.request("REGISTER", "sip:acme.test", []string{"Authorization: Basic YTpi",
+		`Authorization: Digest username="x", realm="proxy", nonce="n", uri="sip:acme.test", response="r"`, auth}, "")
+	p.expect(200)
+}
+
 func TestDigestPolicies(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
