@@ -117,8 +117,10 @@ func TestINVITEServerLeaves2xxToTheUser(t *testing.T) {
 	r.after(10*sec, "")
 	check(t, tx.Reply(200, "")) // the user's own retransmission
 	r.sent("200 OK")
-	if err := tx.Reply(486, ""); !errors.Is(err, ErrEnded) {
-		t.Errorf("486 after 200: %v", err)
+	for _, late := range []int{180, 486} {
+		if err := tx.Respond(NewResponse(tx.Request(), late, "")); !errors.Is(err, ErrEnded) {
+			t.Errorf("%d after 200: %v", late, err)
+		}
 	}
 	r.in(request("ACK", "z9hG4bKother", "x", "c1", 1))
 	receive(t, r.acks)
@@ -233,11 +235,33 @@ func TestCANCELWithoutAFunctionIsAnswered487(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.in(request("INVITE", "z9hG4bK1", "", "c1", 1))
-	receive(t, r.requests)
+	tx := receive(t, r.requests)
 	r.idle()
 	r.in(request("CANCEL", "z9hG4bK1", "", "c1", 1))
 	r.idle()
 	r.sent("200 OK; 487 Request Terminated")
+	late := make(chan bool, 1)
+	tx.OnCancel(func() { late <- true })
+	receive(t, late)
+}
+
+// RFC 3261 §18.2.2.
+func TestResponseGoesToTheSentByPortWithoutRport(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	for sentBy, want := range map[string]string{"192.0.2.99:7070": "192.0.2.99:7070", "phone.example.com": "192.0.2.99:5060"} {
+		r.in(strings.Replace(request("OPTIONS", "z9hG4bK1", "", sentBy, 1), "192.0.2.99:5080;branch=z9hG4bK1;rport",
+			sentBy+";branch=z9hG4bK1;maddr=203.0.113.1", 1))
+		check(t, receive(t, r.requests).Reply(200, ""))
+		if sent := r.take(); len(sent) != 1 || sent[0].to.String() != want {
+			t.Errorf("%s: sent %v, want %s", sentBy, sent, want)
+		}
+		r.in(strings.Replace(request("OPTIONS", "z9hG4bK1", "", sentBy+"bad", 1), "192.0.2.99:5080;branch=z9hG4bK1;rport\n",
+			sentBy+";branch=z9hG4bK1\nRequire: x\n", 1))
+		if sent := r.take(); len(sent) != 1 || sent[0].to.String() != want {
+			t.Errorf("%s: sent statelessly %v, want %s", sentBy, sent, want)
+		}
+	}
 }
 
 func TestCANCELThatMatchesNothing(t *testing.T) {

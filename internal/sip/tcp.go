@@ -38,6 +38,7 @@ type streamConn struct {
 	queue  []outgoing
 	bytes  int
 	last   bool // close when the queue has been written
+	full   bool // the peer does not read: close
 	closed error
 	wake   chan struct{} // one place: there is something in the queue, or it is closed
 }
@@ -201,7 +202,9 @@ func (c *streamConn) send(wire []byte, owner sender) error {
 		return c.closed
 	}
 	if len(c.queue) >= maxQueuedMessages || c.bytes+len(wire) > maxQueuedBytes {
-		c.last = true // the writer, which is stuck, closes at its deadline
+		if c.full = true; c.conn != nil {
+			_ = c.conn.SetWriteDeadline(time.Now()) // frees the writer, which closes
+		}
 		return errors.New("the peer does not read")
 	}
 	buf := wirePool.Get().(*[]byte)
@@ -246,6 +249,11 @@ func (c *streamConn) write() {
 					return
 				}
 				break
+			}
+			if c.full {
+				c.mu.Unlock()
+				c.close(errors.New("the peer does not read"))
+				return
 			}
 			out := c.queue[0]
 			c.queue = append(c.queue[:0], c.queue[1:]...)

@@ -246,6 +246,7 @@ func TestTCPConnectionsAreLimited(t *testing.T) {
 	t.Parallel()
 	for _, perAddr := range []bool{true, false} {
 		l := newLive(t, func(o *Options) {
+			o.FirstMessage, o.StreamIdle = time.Hour, time.Hour
 			if perAddr {
 				o.MaxConnectionsPerAddr = 2
 			} else {
@@ -386,6 +387,9 @@ func TestLargeRequestGoesByTCPAndFallsBackToUDP(t *testing.T) {
 		if ack, _ := readUDP(t, conn); ack.Method() != ACK {
 			t.Errorf("got %s", ack)
 		}
+		if !l.s.refusesTCP(here) {
+			t.Error("it is not remembered that there is no TCP")
+		}
 	}
 }
 
@@ -414,6 +418,7 @@ func TestPeerThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	body := bytes.Repeat([]byte("x"), 30000)
 	l := newLive(t, func(o *Options) {
 		o.WriteTimeout = 200 * time.Millisecond
+		o.FirstMessage, o.StreamIdle = time.Hour, time.Hour
 		o.OnRequest = func(tx *ServerTransaction, m *Message) {
 			response := NewResponse(m, 200, "")
 			response.SetBody("text/plain", body)
