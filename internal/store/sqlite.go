@@ -84,7 +84,8 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+	// A new file's name must be as safe as what is written to it.
+	if err := errors.Join(f.Chmod(0o600), f.Close(), syncDirectory(filepath.Dir(path))); err != nil {
 		return nil, err
 	}
 	if e.one, err = openPool(path, 1, "&_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=journal_size_limit(67108864)"); err != nil {
