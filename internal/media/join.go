@@ -1,7 +1,5 @@
 package media
 
-import "time"
-
 // Join lets this party and other hear each other until Part or Close of either. Both belong to one engine. A session
 // that is joined already is parted first.
 func (s *Session) Join(other *Session) {
@@ -97,24 +95,4 @@ func (c *core) run(s *Session, attach func(*leg)) {
 		}
 		c.command(&s.leg, do)
 	}
-}
-
-// sendKeys queues keys for the party; tones is what they sound like for one that wants tones.
-func (l *leg) sendKeys(digits string, each time.Duration, tones *Clip) {
-	if l.closed {
-		return
-	}
-	switch {
-	case tones != nil && l.agreed.event == noPayload:
-		l.overlay.clips = append(l.overlay.clips, tones)
-	default:
-		for i := range len(digits) {
-			if code, ok := eventOf(digits[i]); ok && l.agreed.event != noPayload {
-				l.sender.add(code, each)
-			} else if ok {
-				l.toneOf(digits[i])
-			}
-		}
-	}
-	l.schedule()
 }

@@ -127,3 +127,23 @@ func (k *keySender) tick(l *leg) {
 		}
 	}
 }
+
+// sendKeys queues keys for the party; tones is what they sound like for one that wants tones.
+func (l *leg) sendKeys(digits string, each time.Duration, tones *Clip) {
+	if l.closed {
+		return
+	}
+	switch {
+	case tones != nil && l.agreed.event == noPayload:
+		l.overlay.clips = append(l.overlay.clips, tones)
+	default:
+		for i := range len(digits) {
+			if code, ok := eventOf(digits[i]); ok && l.agreed.event != noPayload {
+				l.sender.add(code, each)
+			} else if ok {
+				l.toneOf(digits[i])
+			}
+		}
+	}
+	l.schedule()
+}

@@ -242,22 +242,6 @@ func (a *agreement) codecOf(payload uint8) (codec, bool) {
 	return 0, false
 }
 
-// link lets two legs of one loop hear each other.
-func (l *leg) link(other *leg) {
-	if l.closed || other.closed {
-		return
-	}
-	l.peer, other.peer = other, l
-	l.relay, other.relay = relay{}, relay{} // a key that is held already is none of the other's
-}
-
-// unlink ends link for both.
-func (l *leg) unlink() {
-	if l.peer != nil {
-		l.peer.peer, l.peer = nil, nil
-	}
-}
-
 // close ends the leg and gives its ports back. Of what it sent, a goodbye is the last.
 func (l *leg) close() {
 	if l.closed {
@@ -290,4 +274,26 @@ func (l *leg) stopRecording() {
 		l.recording.stop(l.core.now)
 		l.recording = nil
 	}
+}
+
+// everySecond does what needs no more precision: timeouts, reports, keeping a router's port open.
+func (l *leg) everySecond() {
+	l.budget = packetBudget
+	if l.closed || !l.negotiated {
+		return
+	}
+	now := l.core.now
+	if l.agreed.send && now >= l.complain {
+		l.complain = now + l.core.timeout
+		l.session.events.silent()
+	}
+	if l.sendable() && !l.busy() && l.out.started && now-l.out.at > keepaliveAfter {
+		samples := l.agreed.samples
+		quiet := l.core.scratch[headerBytes : headerBytes+samples]
+		for i := range quiet {
+			quiet[i] = l.agreed.codec.silence()
+		}
+		l.say(quiet)
+	}
+	l.reports.everySecond(l)
 }
