@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"time"
 
 	"bugle"
 	"bugle/internal/crossbar"
@@ -61,19 +63,12 @@ func (r *recordings) audio(ctx context.Context, doc store.Document) (speech.Audi
 		tts := public.Object("tts")
 		return speech.Audio{Text: tts.String("text"), Voice: tts.String("voice")}, nil
 	}
-	var blob string
-	if doc.Private != nil {
-		private, err := bugle.ParseFields(doc.Private)
-		if err != nil {
-			return speech.Audio{}, err
-		}
-		blob = private.String("blob")
-	}
-	if blob == "" {
+	named := blobOf(doc)
+	if len(named) == 0 {
 		return speech.Audio{}, &bugle.Error{Op: "recordings.audio", Kind: bugle.KindNotFound,
 			Message: "nothing was uploaded to media " + doc.ID + " yet"}
 	}
-	clip, err := r.clip(ctx, doc.AccountID, doc.ID, blob)
+	clip, err := r.clip(ctx, doc.AccountID, doc.ID, named[0])
 	return speech.Audio{Clip: clip}, err
 }
 
@@ -103,4 +98,40 @@ func (r *recordings) clip(ctx context.Context, account, name, blob string) (*med
 	r.clips[account+"/"+blob] = clip
 	r.size += len(pcm)
 	return clip, nil
+}
+
+const (
+	sweepEvery = 6 * time.Hour
+	sweepAge   = 24 * time.Hour // an upload's document is written long before
+)
+
+// sweepBlobs removes, now and then until ctx ends, the audio that no document names any more.
+func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *slog.Logger) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			removed, err := blobs.Sweep(ctx, now, sweepAge, s.References([]string{crossbar.TypeMedia}, blobOf))
+			if err != nil && ctx.Err() == nil {
+				log.Warn("audio that nothing names stayed", "error", err)
+			} else if removed > 0 {
+				log.Info("audio that nothing named was removed", "files", removed)
+			}
+		}
+	}
+}
+
+// blobOf returns the audio that a media document names.
+func blobOf(doc store.Document) []string {
+	if doc.Private == nil {
+		return nil
+	}
+	private, err := bugle.ParseFields(doc.Private)
+	if err != nil || private.String(crossbar.PrivateBlob) == "" {
+		return nil
+	}
+	return []string{private.String(crossbar.PrivateBlob)}
 }

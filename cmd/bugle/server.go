@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	v.background(func(ctx context.Context) { sweepBlobs(ctx, v.store, blobs, v.log) })
 	if err := v.openRegistrar(ctx); err != nil {
 		return nil, err
 	}
@@ -108,6 +110,17 @@ func (v *server) close(ctx context.Context) {
 		v.closers[i](ctx)
 	}
 	v.closers = nil
+}
+
+// background runs f until the server closes.
+func (v *server) background(f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { f(ctx) })
+	v.closing(func(context.Context) {
+		cancel()
+		running.Wait()
+	})
 }
 
 func (v *server) openStore(ctx context.Context) (*store.Sealer, error) {
