@@ -111,6 +111,7 @@ func (l *lane) release() {
 func (l *lane) push(e event) {
 	if e.m != nil {
 		l.messages++
+		l.stack.queued.Add(int64(len(e.m.buf)))
 	}
 	l.queue = append(l.queue, e)
 	if !l.running {
@@ -136,6 +137,7 @@ func (l *lane) pop() (event, bool) {
 	l.head++
 	if e.m != nil {
 		l.messages--
+		l.stack.queued.Add(-int64(len(e.m.buf)))
 	}
 	return e, true
 }

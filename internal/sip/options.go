@@ -40,6 +40,8 @@ type Options struct {
 	QueueDelay            time.Duration // a request outside a dialog that waited longer is answered 503; 500 ms
 	MaxInvites            int           // INVITE transactions without a final response; 2000, more are answered 503
 	MaxTransactions       int           // of all kinds and states; 200,000, more are answered 503
+	MaxTransactionBytes   int           // of the requests of all server transactions; 512 MiB, above it 503
+	MaxQueuedBytes        int           // of all waiting messages; 64 MiB, more are dropped
 	MaxPerCall            int           // transactions of one Call-ID; 256, more are answered 503
 	RetryAfter            time.Duration // in those 503, whole seconds; 5 s
 	MaxConnections        int           // TCP, both directions; 10,000
@@ -72,6 +74,8 @@ func (o *Options) setDefaults() {
 	o.QueueDelay = cmp.Or(o.QueueDelay, 500*time.Millisecond)
 	o.MaxInvites = cmp.Or(o.MaxInvites, 2000)
 	o.MaxTransactions = cmp.Or(o.MaxTransactions, 200_000)
+	o.MaxTransactionBytes = cmp.Or(o.MaxTransactionBytes, 512<<20)
+	o.MaxQueuedBytes = cmp.Or(o.MaxQueuedBytes, 64<<20)
 	o.MaxPerCall = cmp.Or(o.MaxPerCall, 256)
 	o.RetryAfter = cmp.Or(o.RetryAfter, 5*time.Second)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 10_000)

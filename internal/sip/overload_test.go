@@ -155,6 +155,45 @@ func TestTransactionsAreLimitedInAllAndPerCall(t *testing.T) {
 	r.transactions(3)
 }
 
+func TestBytesAreLimited(t *testing.T) {
+	t.Parallel()
+	started := make(chan bool, 10)
+	release := make(chan bool)
+	r := newRig(t, func(o *Options) {
+		o.MaxQueuedBytes, o.MaxTransactionBytes = 1000, 3000
+		o.OnRequest = func(tx *ServerTransaction, m *Message) {
+			started <- true
+			<-release
+		}
+	})
+	large := func(i int) string {
+		return strings.Replace(request("INFO", fmt.Sprint("z9hG4bK", i), "x", "c", i), "Contact:",
+			"X: "+strings.Repeat("x", 1000)+"\nContact:", 1)
+	}
+	r.in(large(1))
+	receive(t, started)
+	r.in(large(2)) // waits
+	r.in(large(3)) // dropped: more than 1000 bytes wait already
+	if got := r.s.Stats(); got.Dropped != 1 || got.Transactions != 2 {
+		t.Errorf("stats %+v", got)
+	}
+	close(release)
+	r.idle()
+	r.in(large(4))
+	r.sent("")
+	r.idle()
+	r.in(large(5)) // the transactions hold more than 3000 bytes already
+	r.sent("503 Service Unavailable")
+	r.idle()
+	r.clock.advance(32 * time.Second)
+	r.in(large(6))
+	r.sent("")
+	r.idle()
+	if n := r.s.queued.Load(); n != 0 {
+		t.Errorf("%d bytes wait", n)
+	}
+}
+
 func TestMessagesOfOneCallAreHandledInOrder(t *testing.T) {
 	t.Parallel()
 	const calls, each = 20, 30

@@ -47,7 +47,7 @@ func (s *Stack) receive(m *Message, source Source, call bool) {
 func (s *Stack) receiveIn(l *lane, m *Message, via Via, call bool) (tell bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.messages >= s.options.QueuePerCall {
+	if l.messages >= s.options.QueuePerCall || s.queued.Load() > int64(s.options.MaxQueuedBytes) {
 		s.drop(m)
 		return false
 	}
@@ -154,7 +154,8 @@ func (s *Stack) receiveRequest(l *lane, m *Message, via Via) {
 // tooBusy is the overload gate. Requests inside a dialog pass it as long as there is room at all, since they end calls
 // more often than they begin work.
 func (s *Stack) tooBusy(l *lane, m *Message) bool {
-	if len(l.servers) >= s.options.MaxPerCall || s.transactions.Load() >= int64(s.options.MaxTransactions) {
+	if len(l.servers) >= s.options.MaxPerCall || s.transactions.Load() >= int64(s.options.MaxTransactions) ||
+		s.held.Load() > int64(s.options.MaxTransactionBytes) {
 		return true
 	}
 	if s.run.full(2 * s.options.QueueTotal) {

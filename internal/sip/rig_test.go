@@ -146,6 +146,9 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 		if n := len(r.s.allLanes()); n != 0 {
 			t.Errorf("%d lanes after Close", n)
 		}
+		if n := r.s.held.Load(); n != 0 {
+			t.Errorf("%d bytes held after Close", n)
+		}
 		if n := r.s.invites.Load(); n != 0 {
 			t.Errorf("%d open INVITEs after Close", n)
 		}

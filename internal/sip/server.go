@@ -21,6 +21,7 @@ type ServerTransaction struct {
 	state    serverState
 	status   int     // of the last response
 	wire     *[]byte // the last response, kept for retransmission
+	size     int64   // what it counts for in Stack.held: responses repeat the request's headers
 	let      bool    // the transaction has given up its hold on the request
 	canceled bool
 	onCancel func()
@@ -144,6 +145,8 @@ func (l *lane) newServer(m *Message, via Via) *ServerTransaction {
 	l.hold()
 	l.servers = append(l.servers, t)
 	l.stack.transactions.Add(1)
+	t.size = int64(len(m.buf))
+	l.stack.held.Add(t.size)
 	if t.method == INVITE {
 		l.stack.invites.Add(1)
 		t.state = serverProceeding
@@ -274,6 +277,7 @@ func (t *ServerTransaction) end(err error) {
 		}
 	}
 	t.stack.transactions.Add(-1)
+	t.stack.held.Add(-t.size)
 	if t.onEnd != nil {
 		l.push(event{kind: eventEnd, server: t})
 	}

@@ -36,6 +36,8 @@ type Stack struct {
 	draining     atomic.Bool
 	invites      atomic.Int64
 	transactions atomic.Int64
+	held         atomic.Int64 // bytes, what the requests of server transactions take at most
+	queued       atomic.Int64 // bytes of messages that wait for the TU
 	counts       counters
 }
 
