@@ -168,6 +168,15 @@ const keyPause = 100 * time.Millisecond
 
 // PressBy is Press by the given means, whatever the phone's own are.
 func (c *PhoneCall) PressBy(ctx context.Context, mode KeyMode, keys string) error {
+	return c.press(ctx, mode, keys, c.phone.o.KeyLength)
+}
+
+// PressFor is Press with each key held for a time of 40 ms to 8 s.
+func (c *PhoneCall) PressFor(ctx context.Context, keys string, each time.Duration) error {
+	return c.press(ctx, c.phone.o.Keys, keys, each)
+}
+
+func (c *PhoneCall) press(ctx context.Context, mode KeyMode, keys string, each time.Duration) error {
 	if bad := strings.Trim(keys, "0123456789*#ABCD"); bad != "" || keys == "" {
 		return invalid("Press", "%q are not keys; allowed are 0-9, *, # and A-D", keys)
 	}
@@ -179,7 +188,7 @@ func (c *PhoneCall) PressBy(ctx context.Context, mode KeyMode, keys string) erro
 		c.tell(Event{Kind: EventPressed, Text: string(key)})
 		if mode == KeysByInfo {
 			// As Cisco's phones began it; there is no RFC.
-			body := fmt.Sprintf("Signal=%c\r\nDuration=%d\r\n", key, c.phone.o.KeyLength.Milliseconds())
+			body := fmt.Sprintf("Signal=%c\r\nDuration=%d\r\n", key, each.Milliseconds())
 			resp, err := c.request(ctx, sip.INFO, "application/dtmf-relay", []byte(body))
 			if err == nil {
 				err = refusal(sip.INFO, resp)
@@ -189,9 +198,9 @@ func (c *PhoneCall) PressBy(ctx context.Context, mode KeyMode, keys string) erro
 			}
 			continue
 		}
-		c.session.SendDigits(string(key), c.phone.o.KeyLength)
+		c.session.SendDigits(string(key), each)
 		// A finger's pace: the key is held, then let go.
-		if err := c.pause(ctx, c.phone.o.KeyLength+keyPause); err != nil && !(last && errors.Is(err, errOver)) {
+		if err := c.pause(ctx, each+keyPause); err != nil && !(last && errors.Is(err, errOver)) {
 			return err
 		}
 	}

@@ -266,7 +266,7 @@ func (b *baresip) heard() (heard []bugletest.Hearing) {
 func TestBaresipDialsTheDirectoryKeysLeeByRFC4733AndTalks(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	lee := o.phone(o.lee, bugletest.Answering(time.Second, leeTone))
+	lee := o.phone(o.lee, bugletest.Answering(200*time.Millisecond, leeTone))
 	bob := o.newBaresip(o.bob, bobTone)
 	bob.do("dial", "411")
 	bob.wait("CALL_ESTABLISHED")
