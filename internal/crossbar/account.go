@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"bugle"
 	"bugle/internal/store"
 )
 
@@ -251,45 +250,27 @@ func (req *request) renewAPIKey() (*reply, error) {
 // ownedTypes are the documents inside an account, in the order in which they go with it.
 var ownedTypes = [...]string{TypeDevice, TypeCallflow, TypeUser, TypeDirectory, TypeMenu, TypeMedia}
 
-// removeAccount deletes what is inside and then the account, in batches, so that other writers are not kept waiting.
-// When it is cut off in the middle the account is still there, and the client repeats the request.
+// privateClosing marks an account that is being deleted: nothing new comes into it.
+const privateClosing = "closing"
+
+// removeAccount closes the account, deletes what is inside, in batches so that other writers are not kept waiting, and
+// then the account. When it is cut off in the middle the account is still there, and the client repeats the request.
 func (req *request) removeAccount(res *resource) (*reply, error) {
 	if req.account.master {
 		return nil, &fault{status: http.StatusForbidden, message: "forbidden", data: say("the master account cannot be deleted")}
 	}
-	if err := req.precondition(req.account.doc.Rev); err != nil {
-		return nil, err
-	}
-	children := store.Query{Type: TypeAccount, Index: &store.Index{Name: IndexParent, Value: req.account.id}}
-	refuse := func(n int, err error) error {
-		if err == nil && n > 0 {
-			return &fault{status: http.StatusConflict, message: "account_has_descendants",
-				data: say("delete the accounts below it first")}
-		}
-		return err
-	}
-	if err := refuse(req.api.opts.Store.Count(req.ctx, children)); err != nil {
+	id := req.account.id
+	if err := req.api.opts.Store.Write(req.ctx, req.closeAccount); err != nil {
 		return nil, err
 	}
 	for _, typ := range ownedTypes {
-		if err := req.api.emptyAccount(req.ctx, req.account.id, typ); err != nil {
+		if err := req.api.emptyAccount(req.ctx, id, typ); err != nil {
 			return nil, err
 		}
 	}
 	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
-		if err := refuse(tx.Count(children)); err != nil {
-			return err
-		}
-		for _, typ := range ownedTypes {
-			if n, err := tx.Count(store.Query{AccountID: req.account.id, Type: typ}); err != nil || n > 0 {
-				if err == nil {
-					err = &bugle.Error{Op: "crossbar.removeAccount", Kind: bugle.KindConflict}
-				}
-				return err
-			}
-		}
-		_, err := tx.Delete(req.account.id, TypeAccount, req.account.id, store.AnyRev, false)
-		return req.missing(err, req.account.id)
+		_, err := tx.Delete(id, TypeAccount, id, store.AnyRev, false)
+		return req.missing(err, id)
 	})
 	if err != nil {
 		return nil, err
@@ -299,8 +280,34 @@ func (req *request) removeAccount(res *resource) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc["id"], doc["_read_only"] = req.account.id, map[string]any{"deleted": true}
+	doc["id"], doc["_read_only"] = id, map[string]any{"deleted": true}
 	return &reply{status: http.StatusOK, data: appendTree(nil, doc), revision: req.account.doc.Rev}, nil
+}
+
+// closeAccount marks the account, unless there are accounts below it or the client's precondition fails.
+func (req *request) closeAccount(tx *store.Tx) error {
+	d, err := tx.Get(req.account.id, TypeAccount, req.account.id)
+	if err != nil {
+		return req.missing(err, req.account.id)
+	}
+	n, err := tx.Count(store.Query{Type: TypeAccount, Index: &store.Index{Name: IndexParent, Value: d.ID}})
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return &fault{status: http.StatusConflict, message: "account_has_descendants",
+			data: say("delete the accounts below it first")}
+	}
+	if err := req.precondition(d.Rev); err != nil {
+		return err
+	}
+	private, err := parseObject(d.Private)
+	if err != nil || boolAt(private, privateClosing, false) {
+		return err
+	}
+	private[privateClosing] = true
+	d.Private = appendTree(nil, private)
+	return tx.Put(&d, d.Rev)
 }
 
 func (a *API) emptyAccount(ctx context.Context, accountID, typ string) error {

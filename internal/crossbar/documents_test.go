@@ -434,3 +434,39 @@ func TestDocumentGrowsBeyondOneBody(t *testing.T) {
 		t.Error(len(list))
 	}
 }
+
+// TestDeletedAccountKeepsNothing: what is created while the account is being deleted goes too, or is refused.
+func TestDeletedAccountKeepsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	doomed := w.newAccount("Doomed")
+	var wait sync.WaitGroup
+	started := make(chan struct{}, 100)
+	for i := range 8 {
+		wait.Go(func() {
+			for j := range 2000 {
+				a := w.call("PUT", "/v2/accounts/"+doomed+"/devices", fmt.Sprintf(`{"name":"D","sip":{"method":"ip","ip":"10.0.%d.%d"}}`, i, j%250+1))
+				if a.code == 404 {
+					return
+				}
+				if a.code != 201 && a.code != 400 {
+					t.Errorf("%d %s", a.code, a.text)
+					return
+				}
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-started
+	if a := w.call("DELETE", "/v2/accounts/"+doomed, ""); a.code != 200 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	wait.Wait()
+	docs, _, err := w.store.List(context.Background(), store.Query{AccountID: doomed, Type: crossbar.TypeDevice})
+	if err != nil || len(docs) != 0 {
+		t.Errorf("%d devices are left, %v", len(docs), err)
+	}
+}

@@ -145,7 +145,11 @@ func (e *edit) run(data map[string]any) error {
 		delete(doc, key)
 	}
 	e.doc, e.private = doc, map[string]any{}
-	if e.how != creating {
+	if e.how == creating {
+		if err := e.ownerLives(); err != nil {
+			return err
+		}
+	} else {
 		if err := e.load(); err != nil {
 			return err
 		}
@@ -180,6 +184,19 @@ func (e *edit) run(data map[string]any) error {
 		return err
 	}
 	return e.put()
+}
+
+// ownerLives refuses what would come into an account, or below it, that was deleted since the request began.
+func (e *edit) ownerLives() error {
+	d, err := e.tx.Get(e.owner.id, TypeAccount, e.owner.id)
+	if err != nil {
+		return e.req.missing(err, e.owner.id)
+	}
+	owner, err := parsedAs(&e.req.api.parsed, d, readAccount)
+	if err == nil && boolAt(owner.private, privateClosing, false) {
+		err = badIdentifier(e.owner.id)
+	}
+	return err
 }
 
 // load reads what is there and checks the client's precondition.
