@@ -147,21 +147,10 @@ func TestEveryTortureMessageHasItsStatedOutcome(t *testing.T) {
 // What the accepted messages mean, where the RFC says so.
 func TestTortureMessagesAreReadAsTheRFCReadsThem(t *testing.T) {
 	t.Parallel()
-	read := func(name string) *Message {
-		m, err := Parse(readTorture(t, name))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return m
+	m := parseTorture(t, "rfc4475/wsinv")
+	if m.ToTag() != "1918181833n" || m.Header("s") != "" || !m.Has("Subject") {
+		t.Errorf("wsinv: To-tag %q, Subject %q", m.ToTag(), m.Header("s"))
 	}
-	equal := func(what, got, want string) {
-		t.Helper()
-		if got != want {
-			t.Errorf("%s: %q, want %q", what, got, want)
-		}
-	}
-	m := read("rfc4475/wsinv")
-	equal("wsinv To-tag", m.ToTag(), "1918181833n")
 	if n, method := m.CSeq(); n != 9 || method != INVITE {
 		t.Errorf("wsinv CSeq: %d %s", n, method)
 	}
@@ -181,10 +170,11 @@ func TestTortureMessagesAreReadAsTheRFCReadsThem(t *testing.T) {
 		contact.Params.Value("q") != "0.33" {
 		t.Errorf("wsinv Contact: %+v %v", contact, err)
 	}
-	equal("wsinv Subject", m.Header("s"), "")
 
-	m = read("rfc4475/intmeth")
-	equal("intmeth method", string(m.Method()), "!interesting-Method0123456789_*+`.%indeed'~")
+	m = parseTorture(t, "rfc4475/intmeth")
+	if m.Method() != "!interesting-Method0123456789_*+`.%indeed'~" {
+		t.Errorf("intmeth method: %s", m.Method())
+	}
 	to, err := m.To()
 	if err != nil || to.Display != "BEL:\a NUL:\x00 DEL:\x7f" {
 		t.Errorf("intmeth To: %q %v", to.Display, err)
@@ -194,22 +184,41 @@ func TestTortureMessagesAreReadAsTheRFCReadsThem(t *testing.T) {
 		t.Errorf("intmeth URI: %+v %v", u, err)
 	}
 
-	m = read("rfc4475/esc01")
-	u, err = m.URI()
+}
+
+// parseTorture parses a message that must be accepted.
+func parseTorture(t *testing.T, name string) *Message {
+	t.Helper()
+	m, err := Parse(readTorture(t, name))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return m
+}
+
+func TestTortureURIsAreReadAsTheRFCReadsThem(t *testing.T) {
+	t.Parallel()
+	read := func(name string) *Message { return parseTorture(t, name) }
+	m := read("rfc4475/esc01")
+	u, err := m.URI()
 	if err != nil || u.User != "sips:user@example.com" || u.Host != "example.net" {
 		t.Errorf("esc01 URI: %+v %v", u, err)
 	}
 	m = read("rfc4475/escnull")
-	if to, err = m.To(); err != nil || to.URI.User != "null-\x00-null" {
+	to, err := m.To()
+	if err != nil || to.URI.User != "null-\x00-null" {
 		t.Errorf("escnull To: %+v %v", to, err)
 	}
-	equal("esc02 method", string(read("rfc4475/esc02").Method()), "RE%47IST%45R")
+	if got := read("rfc4475/esc02").Method(); got != "RE%47IST%45R" {
+		t.Errorf("esc02 method: %s", got)
+	}
 	m = read("rfc4475/semiuri")
 	if u, err = m.URI(); err != nil || u.User != "user;par=u@example.net" || u.Params != "" {
 		t.Errorf("semiuri URI: %+v %v", u, err)
 	}
 	m = read("rfc4475/cparam01")
-	if contact, err = m.Contact(); err != nil || !contact.Params.Has("unknownparam") || contact.URI.Params != "" {
+	contact, err := m.Contact()
+	if err != nil || !contact.Params.Has("unknownparam") || contact.URI.Params != "" {
 		t.Errorf("cparam01 Contact: %+v %v", contact, err)
 	}
 	m = read("rfc4475/cparam02")
