@@ -14,7 +14,8 @@
 // # Order
 //
 // Messages of one Call-ID are handled one after the other in the order in which they arrived; different Call-IDs are
-// handled in parallel by a bounded number of workers. Every callback (OnRequest, OnACK, OnCancel, OnEnd, the function
-// given to Request) runs on one of these workers, never two at once for one Call-ID. A callback may block for a short
-// time (a look-up); it holds up its own Call-ID and one worker.
+// handled in parallel by a bounded number of workers, and by the readers of the UDP sockets while there is little to do.
+// Callbacks (OnRequest, OnACK, OnCancel, OnEnd, the function given to Request) are never run two at once for one Call-ID. A
+// callback may block for a short time (a look-up); it holds up its own Call-ID and one worker, and, when it runs on a
+// reader, that socket for at most two ticks of 20 ms, after which another reader takes over.
 package sip
