@@ -154,10 +154,10 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 	l.addSessionExpires(res)
 	res.SetBody("application/sdp", sdp)
 	seq, _ := req.CSeq()
+	l.armSession()
 	if err := l.accepting(tx, res, seq, offered); err != nil {
 		l.log.Warn("the answer could not be sent", "error", err)
 	}
-	l.armSession()
 	if !offered {
 		l.checkHold()
 	}
@@ -195,9 +195,12 @@ func (l *leg) update(tx *sip.ServerTransaction, req *sip.Message) {
 	res.Add("Contact", l.contact)
 	res.Add("Allow", allowed)
 	l.addSessionExpires(res)
-	l.agent.send(tx, res)
-	if l.state == confirmed || l.state == accepted {
+	answered := l.state == confirmed || l.state == accepted
+	if answered {
 		l.armSession()
+	}
+	l.agent.send(tx, res)
+	if answered {
 		l.checkHold()
 	}
 }

@@ -303,7 +303,7 @@ func TestNamesAreLookedUpAndEachAddressIsTried(t *testing.T) {
 	known := map[string][]netip.AddrPort{}
 	s := startServer(t, func(o *Options) { o.Egress = names{Guard: o.Egress.(*egress.Guard), hosts: known} })
 	p := s.peer("x")
-	dead := netip.AddrPortFrom(p.addr.Addr(), uint16(s.freePort())) // nothing listens there
+	dead := netip.AddrPortFrom(p.addr.Addr(), uint16(s.mediaPort()+1)) // nothing listens there
 	known["tcp.test"] = []netip.AddrPort{dead, s.tcp}
 	known["udp.test"] = []netip.AddrPort{p.addr}
 	k := newSink(t)

@@ -45,15 +45,3 @@ func (t *sessionTimer) wait() time.Duration {
 	}
 	return interval - min(32*time.Second, interval/3)
 }
-
-// hasToken says whether a comma-separated header such as Supported or Require holds the option tag.
-func hasToken(m *sip.Message, header, token string) bool {
-	for value := range m.Headers(header) {
-		for one := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(one), token) {
-				return true
-			}
-		}
-	}
-	return false
-}

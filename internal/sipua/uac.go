@@ -22,12 +22,11 @@ type uac struct {
 	sessionExpires int
 	minSE          int
 
-	forks     map[string]*fork // by To tag
-	winner    *fork
-	heard     bool // any response but 100
-	ringing   bool
-	early     bool // early media
-	cancelled bool
+	forks   map[string]*fork // by To tag
+	winner  *fork
+	heard   bool // any response but 100
+	ringing bool
+	early   bool // early media
 }
 
 // fork is one of the dialogs that the responses to a forked INVITE make (RFC 3261 §12.1.2, §13.2.2.4).
