@@ -129,10 +129,11 @@ func (req *request) pageSize(p *page) (int, error) {
 // rows reads up to size documents that pass, and where the next page begins, nil at the end.
 func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document, []byte, error) {
 	out := make([]store.Document, 0, min(size, storePage))
+	chunk := min(size, storePage) // of a filtered list, which grows while few rows pass
 	for {
 		q.Limit = min(size-len(out), storePage)
 		if keep != nil {
-			q.Limit = storePage
+			q.Limit, chunk = chunk, min(2*chunk+10, storePage)
 		}
 		docs, next, err := req.api.opts.Store.List(req.ctx, q)
 		if err != nil {
@@ -170,7 +171,7 @@ func (req *request) furtherRow(q store.Query, out []store.Document, after []byte
 	if after == nil || keep == nil {
 		return out, after, nil
 	}
-	q.After, q.Limit = after, storePage
+	q.After, q.Limit = after, 10
 	for q.After != nil {
 		docs, next, err := req.api.opts.Store.List(req.ctx, q)
 		if err != nil {
@@ -181,7 +182,7 @@ func (req *request) furtherRow(q store.Query, out []store.Document, after []byte
 				return out, after, nil
 			}
 		}
-		q.After = next
+		q.After, q.Limit = next, min(2*q.Limit, storePage)
 	}
 	return out, nil, nil
 }
