@@ -121,7 +121,7 @@ func (m *Message) parseStartLine(line []byte) (problem *ParseError, isSIP bool) 
 	m.method = methodOf(method)
 	uri, version := rest[:last], rest[last:]
 	m.uri = strings.TrimRight(uri, " ")
-	if len(uri) != len(m.uri)+1 || m.uri == "" || strings.IndexAny(m.uri, " \t\r\n\x00") >= 0 {
+	if len(uri) != len(m.uri)+1 || m.uri == "" || strings.ContainsAny(m.uri, " \t\r\n\x00") {
 		return badRequest("Malformed Request-Line"), true
 	}
 	major, minor, dot := strings.Cut(version[4:], ".")
@@ -140,7 +140,7 @@ func (m *Message) parseStartLine(line []byte) (problem *ParseError, isSIP bool) 
 func (m *Message) parseStatusLine(text string) (*ParseError, bool) {
 	version, rest, _ := strings.Cut(text, " ")
 	code, reason, _ := strings.Cut(rest, " ")
-	if strings.IndexAny(reason, "\r\n") >= 0 {
+	if strings.ContainsAny(reason, "\r\n") {
 		return &ParseError{Reason: "malformed Status-Line"}, false
 	}
 	status, ok := number(code, 699)

@@ -117,10 +117,8 @@ func parseHostPort(text string) (host string, port uint16, problem string) {
 		if end < 0 {
 			return "", 0, "the IPv6 address has no closing bracket"
 		}
-		host = text[1:end]
-		if strings.Contains(host, ":::") { // RFC 5118 §4.10: the grammar of RFC 3261 allows it before an IPv4 address
-			host = strings.Replace(host, ":::", "::", 1)
-		}
+		// RFC 5118 §4.10: the grammar of RFC 3261 allows three colons before an IPv4 address.
+		host = strings.Replace(text[1:end], ":::", "::", 1)
 		if a, err := netip.ParseAddr(host); err != nil || !a.Is6() || a.Zone() != "" {
 			return "", 0, "what stands in brackets is not an IPv6 address"
 		}

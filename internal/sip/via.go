@@ -45,7 +45,7 @@ func ParseVia(text string) (Via, error) {
 	if semi := strings.IndexByte(sentBy, ';'); semi >= 0 {
 		sentBy, v.Params = trimSpace(sentBy[:semi]), Params(sentBy[semi:])
 	}
-	if strings.IndexAny(sentBy, " \t") >= 0 {
+	if strings.ContainsAny(sentBy, " \t") {
 		sentBy = strings.Map(func(r rune) rune { // RFC 3261 §25.1: space may stand around the colon
 			if r == ' ' || r == '\t' {
 				return -1
