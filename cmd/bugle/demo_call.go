@@ -93,17 +93,17 @@ func (d *demo) firstCall(ctx context.Context) error {
 	select {
 	case other = <-conor.Incoming():
 	case <-ctx.Done():
-		return fmt.Errorf("Conor's phone did not ring: %w", ctx.Err())
+		return fmt.Errorf("the callee's phone did not ring: %w", ctx.Err())
 	}
 	if _, err := other.Wait(ctx, bugletest.EventAnswered); err != nil {
 		return err
 	}
 	call.SayTone(callerTone)
 	if _, err := call.WaitTone(ctx, calleeTone); err != nil {
-		return fmt.Errorf("Ann did not hear Conor: %w", err)
+		return fmt.Errorf("the caller did not hear the callee: %w", err)
 	}
 	if _, err := other.WaitTone(ctx, callerTone); err != nil {
-		return fmt.Errorf("Conor did not hear Ann: %w", err)
+		return fmt.Errorf("the callee did not hear the caller: %w", err)
 	}
 	if err := other.Hangup(ctx); err != nil {
 		return err
