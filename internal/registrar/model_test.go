@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -16,107 +17,114 @@ type modelled struct {
 	expires time.Time
 }
 
-// TestAgainstAModel runs random histories of a few phones against a map.
+// history is a registrar beside its model: a map for each of two phones.
+type history struct {
+	r     *Registrar
+	clock *testClock
+	log   *memoryLog
+	model map[string]map[string]modelled
+}
+
+// live returns the contacts that the model has for a phone, and forgets those that have ended.
+func (h *history) live(device string) (out []string) {
+	for c, m := range h.model[device] {
+		if m.expires.After(h.clock.Now()) {
+			out = append(out, c)
+		} else {
+			delete(h.model[device], c)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (h *history) draw(t *rapid.T) Request {
+	req := request(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "call"), uint32(rapid.IntRange(1, 20).Draw(t, "cseq")))
+	req.DeviceID = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "device")
+	h.live(req.DeviceID)
+	return req
+}
+
+func (h *history) register(t *rapid.T) {
+	req := h.draw(t)
+	next, refused := maps.Clone(h.model[req.DeviceID]), false
+	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 13), 0, 4, rapid.ID[int]).Draw(t, "contacts") {
+		uri := fmt.Sprint("sip:", n)
+		seconds := rapid.SampledFrom([]int{-1, 0, 30, 60, 100, 5000}).Draw(t, "expires")
+		req.Contacts = append(req.Contacts, contact(uri, seconds))
+		old, known := h.model[req.DeviceID][uri]
+		switch {
+		case known && old.callID == req.CallID && req.CSeq <= old.cseq, seconds > 0 && seconds < 60:
+			refused = true
+		case seconds == 0:
+			delete(next, uri)
+		default:
+			granted := map[int]int{-1: 300, 60: 60, 100: 100, 5000: 3600}[seconds]
+			next[uri] = modelled{req.CallID, req.CSeq, h.clock.Now().Add(time.Duration(granted) * time.Second)}
+		}
+	}
+	saves := slices.ContainsFunc(req.Contacts, func(c Contact) bool { return c.Expires != 0 })
+	h.carryOut(t, req, next, refused || saves && len(next) > DefaultMaxContacts)
+}
+
+func (h *history) removeAll(t *rapid.T) {
+	req := h.draw(t)
+	req.RemoveAll, req.Expires = true, 0
+	refused := false
+	for _, m := range h.model[req.DeviceID] {
+		refused = refused || m.callID == req.CallID && req.CSeq <= m.cseq
+	}
+	h.carryOut(t, req, map[string]modelled{}, refused)
+}
+
+func (h *history) carryOut(t *rapid.T, req Request, next map[string]modelled, refused bool) {
+	if _, err := register(h.r, req); (err != nil) != refused {
+		t.Fatalf("error %v, model refused %v", err, refused)
+	}
+	if !refused {
+		h.model[req.DeviceID] = next
+	}
+}
+
+func (h *history) restart(t *rapid.T) {
+	h.r.Close()
+	h.r = New(Options{Clock: h.clock, Log: h.log})
+	if err := h.r.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *history) check(t *rapid.T) {
+	for device := range h.model {
+		var got []string
+		for _, b := range h.r.Locate(device) {
+			got = append(got, b.Contact)
+			if m := h.model[device][b.Contact]; !m.expires.Equal(b.Expires) || m.cseq != b.CSeq {
+				t.Fatalf("%s %s: %+v, model %+v", device, b.Contact, b, m)
+			}
+		}
+		slices.Sort(got)
+		if want := h.live(device); !slices.Equal(got, want) {
+			t.Fatalf("%s: %v, model %v", device, got, want)
+		}
+	}
+}
+
+// TestAgainstAModel runs random histories of two phones against a map.
 func TestAgainstAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		clock, log := newClock(), &memoryLog{}
-		r := New(Options{Clock: clock, Log: log})
-		defer func() { r.Close() }()
-		model := map[string]map[string]modelled{"a": {}, "b": {}}
-		devices := rapid.SampledFrom([]string{"a", "b"})
-		live := func(d string) (out []string) {
-			for c, m := range model[d] {
-				if m.expires.After(clock.Now()) {
-					out = append(out, c)
-				} else {
-					delete(model[d], c)
-				}
-			}
-			slices.Sort(out)
-			return out
-		}
+		h := &history{clock: newClock(), log: &memoryLog{}, model: map[string]map[string]modelled{"a": {}, "b": {}}}
+		h.r = New(Options{Clock: h.clock, Log: h.log})
+		defer func() { h.r.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
-			"register": func(t *rapid.T) {
-				d := devices.Draw(t, "device")
-				live(d) // forgets what has ended
-				req := request(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "call"), uint32(rapid.IntRange(1, 20).Draw(t, "cseq")))
-				req.DeviceID = d
-				next, refused := map[string]modelled{}, false
-				for c, m := range model[d] {
-					next[c] = m
-				}
-				uris := rapid.SliceOfNDistinct(rapid.IntRange(0, 13), 0, 4, rapid.ID[int]).Draw(t, "contacts")
-				for _, n := range uris {
-					uri := fmt.Sprint("sip:", n)
-					seconds := rapid.SampledFrom([]int{-1, 0, 30, 60, 100, 5000}).Draw(t, "expires")
-					req.Contacts = append(req.Contacts, contact(uri, seconds))
-					old, known := model[d][uri]
-					switch {
-					case known && old.callID == req.CallID && req.CSeq <= old.cseq, seconds > 0 && seconds < 60:
-						refused = true
-					case seconds == 0:
-						delete(next, uri)
-					default:
-						granted := map[int]int{-1: 300, 60: 60, 100: 100, 5000: 3600}[seconds]
-						next[uri] = modelled{req.CallID, req.CSeq, clock.Now().Add(time.Duration(granted) * time.Second)}
-					}
-				}
-				saves := slices.ContainsFunc(req.Contacts, func(c Contact) bool { return c.Expires != 0 })
-				if len(next) > DefaultMaxContacts && saves {
-					refused = true
-				}
-				_, err := register(r, req)
-				if (err != nil) != refused {
-					t.Fatalf("error %v, model refused %v", err, refused)
-				}
-				if !refused {
-					model[d] = next
-				}
-			},
-			"remove all": func(t *rapid.T) {
-				d := devices.Draw(t, "device")
-				live(d)
-				req := request(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "call"), uint32(rapid.IntRange(1, 20).Draw(t, "cseq")))
-				req.DeviceID, req.RemoveAll, req.Expires = d, true, 0
-				refused := false
-				for _, m := range model[d] {
-					refused = refused || m.callID == req.CallID && req.CSeq <= m.cseq
-				}
-				if _, err := register(r, req); (err != nil) != refused {
-					t.Fatalf("error %v, model refused %v", err, refused)
-				}
-				if !refused {
-					model[d] = map[string]modelled{}
-				}
-			},
+			"register":   h.register,
+			"remove all": h.removeAll,
 			"time passes": func(t *rapid.T) {
-				clock.advance(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
-				// The sweep goes through the log; a query of each device waits behind it.
-				clock.advance(0)
+				h.clock.advance(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
 			},
-			"restart": func(t *rapid.T) {
-				r.Close()
-				r = New(Options{Clock: clock, Log: log})
-				if err := r.Load(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			},
-			"": func(t *rapid.T) {
-				for d := range model {
-					var got []string
-					for _, b := range r.Locate(d) {
-						got = append(got, b.Contact)
-						if m := model[d][b.Contact]; !m.expires.Equal(b.Expires) || m.cseq != b.CSeq {
-							t.Fatalf("%s %s: %+v, model %+v", d, b.Contact, b, m)
-						}
-					}
-					slices.Sort(got)
-					if want := live(d); !slices.Equal(got, want) {
-						t.Fatalf("%s: %v, model %v", d, got, want)
-					}
-				}
-			},
+			"restart": h.restart,
+			"":        h.check,
 		})
 	})
 }
