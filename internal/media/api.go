@@ -19,7 +19,8 @@ type Options struct {
 	LocalIP netip.Addr
 	// ExternalIP is what session descriptions say in place of the local address, for a server behind NAT.
 	ExternalIP netip.Addr
-	// Loop is "portable" (a reader per socket, any system), "epoll" (an epoll set for each loop, Linux), or "" for the best there is.
+	// Loop is "portable" (a reader per socket, any system), "epoll" (an epoll set for each loop, Linux), or "" for the
+	// best there is.
 	Loop string
 	// Loops is how many loops share the sessions; 0 is one for each core.
 	Loops int

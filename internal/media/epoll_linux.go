@@ -25,9 +25,12 @@ const haveEpoll = true
 type epollLoop struct {
 	core  core
 	epoll int
-	file  *os.File        // owns epoll
-	idle  syscall.RawConn // of file: parks until the set has an event
-	bell  int             // eventfd that wakes the thread for the inbox
+	file  *os.File           // owns epoll
+	idle  syscall.RawConn    // of file: parks until the set has an event
+	awake func(uintptr) bool // what idle asks: look, made once so that parking allocates nothing
+	found int                // what awake found
+	fault error
+	bell  int // eventfd that wakes the thread for the inbox
 	done  chan struct{}
 
 	mu      sync.Mutex
@@ -68,6 +71,10 @@ func newEpollLoop(e *Engine, number int) (loop, error) {
 	if p.idle, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, epollError(err)
+	}
+	p.awake = func(uintptr) bool {
+		p.found, p.fault = p.look()
+		return p.found > 0 || p.fault != nil
 	}
 	go p.run()
 	return p, nil
@@ -206,26 +213,19 @@ func (p *epollLoop) look() (int, error) {
 }
 
 // park waits for events until something is due.
-func (p *epollLoop) park() (n int, err error) {
+func (p *epollLoop) park() (int, error) {
 	wait := p.core.wait()
 	if wait == 0 {
 		return 0, nil
 	}
-	var until time.Time
-	if wait > 0 {
-		until = time.Now().Add(time.Duration(wait))
-	}
-	if err := p.file.SetReadDeadline(until); err != nil {
+	if err := p.file.SetReadDeadline(time.Now().Add(time.Duration(wait))); err != nil {
 		return 0, err
 	}
-	parked := p.idle.Read(func(uintptr) bool {
-		n, err = p.look()
-		return n > 0 || err != nil
-	})
-	if parked != nil && !errors.Is(parked, os.ErrDeadlineExceeded) {
-		return 0, parked
+	p.found, p.fault = 0, nil
+	if err := p.idle.Read(p.awake); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
 	}
-	return n, err
+	return p.found, p.fault
 }
 
 // take reads one datagram; the next one makes another event.
