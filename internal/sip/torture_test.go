@@ -61,7 +61,7 @@ var torture = []struct {
 	{"rfc4475/bext01", "3.3.5", false, 420, "Bad Extension", ""},
 	{"rfc4475/invut", "3.3.6", true, 0, "", "unknown body type; the user answers 415"},
 	{"rfc4475/regaut01", "3.3.7", true, 0, "", "unknown authorization scheme; the registrar ignores it or answers 401"},
-	{"rfc4475/multi01", "3.3.8", false, 400, "Repeated From", "several values in single-value headers"},
+	{"rfc4475/multi01", "3.3.8", false, 400, "Repeated CSeq", "several values in single-value headers"},
 	{"rfc4475/mcl01", "3.3.9", false, 400, "Repeated Content-Length", ""},
 	{"rfc4475/bcast", "3.3.10", false, 0, "More Than One Via", "response with a broadcast Via: discarded"},
 	{"rfc4475/zeromf", "3.3.11", true, 0, "", "Max-Forwards 0 on OPTIONS: the end point answers"},

@@ -54,8 +54,8 @@ func reject400(reason string) *Rejection { return &Rejection{Status: 400, Reason
 
 // onlyOnce are the headers that may not be repeated (RFC 3261 §7.3.1) and that something depends on. Content-Length is
 // among those that the parser checks.
-var onlyOnce = [...]headerID{hFrom, hTo, hCallID, hCSeq, hMaxForwards, hContentType, hExpires, hReferTo, hReplaces,
-	hSessionExpires, hRAck}
+var onlyOnce = [headerCount]bool{hFrom: true, hTo: true, hCallID: true, hCSeq: true, hMaxForwards: true, hContentType: true,
+	hExpires: true, hReferTo: true, hReplaces: true, hSessionExpires: true, hRAck: true}
 
 // checkMandatory: RFC 3261 §8.1.1. A missing Max-Forwards is forgiven, since RFC 2543 knew none.
 func checkMandatory(m *Message) *Rejection {
@@ -71,8 +71,8 @@ func checkMandatory(m *Message) *Rejection {
 	case m.get(hCSeq) == "":
 		return reject400("Missing CSeq")
 	}
-	for _, id := range onlyOnce {
-		if i := m.first[id]; i != 0 && m.nextField(int(i), id, "") >= 0 {
+	for i := range m.fields {
+		if id := m.fields[i].id; onlyOnce[id] && int(m.first[id]) != i+1 {
 			return reject400("Repeated " + headerNames[id].name)
 		}
 	}
