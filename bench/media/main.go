@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +20,6 @@ type order struct {
 	Design  string
 	Loops   int
 	Streams int
-	Procs   int // GOMAXPROCS, 0 for the default
 	From    int // the port that the load sends from
 	Sinks   int // the first of the ports that it listens on
 }
@@ -45,7 +43,6 @@ type design struct {
 	name  string
 	kind  string
 	loops int
-	procs int
 	floor string // the name of the design that it is compared with
 }
 
@@ -58,7 +55,6 @@ func designs(work string) []design {
 			{name: "floor epoll, 2 threads", kind: "floor", loops: 2},
 			{name: "bugle portable", kind: "portable", loops: 1},
 			{name: "bugle epoll, 2 loops", kind: "epoll", loops: 2},
-			{name: "bugle epoll, 2 loops, GOMAXPROCS 4", kind: "epoll", loops: 2, procs: 4},
 		}
 	}
 	if work == "play" {
@@ -112,7 +108,7 @@ func compare(work, only string, streams int, window time.Duration, rounds int) e
 	results := map[string][]outcome{}
 	for range rounds {
 		for _, d := range all {
-			result, err := measure(order{Work: work, Design: d.kind, Loops: d.loops, Procs: d.procs, Streams: streams}, window)
+			result, err := measure(order{Work: work, Design: d.kind, Loops: d.loops, Streams: streams}, window)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", work, d.name, err)
 			}
@@ -217,9 +213,6 @@ func serveOrder() error {
 	var o order
 	if err := orders.Decode(&o); err != nil {
 		return err
-	}
-	if o.Procs > 0 {
-		runtime.GOMAXPROCS(o.Procs)
 	}
 	if o.Work == "delay" {
 		o.Work = "relay"
