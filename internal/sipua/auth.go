@@ -1,9 +1,11 @@
 package sipua
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +54,7 @@ func (a *Agent) authenticate(ctx context.Context, tx *sip.ServerTransaction, req
 	}
 	count, counted := c.nonceCount()
 	right := c.verify(string(req.Method()), password, req.Body())
-	if !right || !known || !counted || !a.offers(device, c.algorithmName()) {
+	if !right || !known || !counted || !slices.Contains(algorithms(a.policy(account, device)), c.algorithmName()) {
 		a.wrong(tx, req, c, pair)
 		return identity{}, false
 	}
@@ -151,15 +153,16 @@ func (a *Agent) holdBack(delay time.Duration, answer func()) bool {
 	return true
 }
 
-// challenge answers 401 with what the device of that name, or else the server, allows.
+// challenge answers 401 with what the device of that name allows; for a name that nobody has, with what those of its
+// account do who say nothing of their own.
 func (a *Agent) challenge(ctx context.Context, tx *sip.ServerTransaction, req *sip.Message, realm, username string, stale bool) {
-	policy := a.opts.Digest
-	if username != "" {
-		_, device, _, err := a.opts.Directory.DeviceByUsername(ctx, lookupRealm(strings.ToLower(realm)), username)
-		if err == nil && device.SIP.Digest != "" {
-			policy = device.SIP.Digest
-		}
+	lookup := lookupRealm(strings.ToLower(realm))
+	account, device, _, err := a.opts.Directory.DeviceByUsername(ctx, lookup, username)
+	if err != nil && lookup != "" {
+		device = bugle.Device{}
+		account, _ = a.opts.Directory.AccountByRealm(ctx, lookup)
 	}
+	policy := a.policy(account, device)
 	nonce := a.nonces.issue(realm, tx.Source().Remote.Addr())
 	headers := make([]header, 0, 2)
 	for _, algorithm := range algorithms(policy) {
@@ -168,17 +171,9 @@ func (a *Agent) challenge(ctx context.Context, tx *sip.ServerTransaction, req *s
 	a.reply(tx, req, 401, "", headers...)
 }
 
-func (a *Agent) offers(device bugle.Device, algorithm string) bool {
-	policy := a.opts.Digest
-	if device.SIP.Digest != "" {
-		policy = device.SIP.Digest
-	}
-	for _, one := range algorithms(policy) {
-		if one == algorithm {
-			return true
-		}
-	}
-	return false
+// policy is which digests a device is offered.
+func (a *Agent) policy(account bugle.Account, device bugle.Device) string {
+	return cmp.Or(device.SIP.Digest, account.SIPDigest, a.opts.Digest)
 }
 
 // claimedRealm is the realm that a request without credentials is challenged for: the host of the address of record, which

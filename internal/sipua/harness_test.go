@@ -158,6 +158,8 @@ func (d *devices) DeviceByIP(_ context.Context, addr netip.Addr) (bugle.Account,
 }
 
 func (d *devices) AccountByRealm(_ context.Context, realm string) (bugle.Account, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, a := range d.accounts {
 		if a.Realm == realm {
 			return a, nil

@@ -9,7 +9,8 @@ import (
 )
 
 // Directory looks devices up for authentication. A *bugle.Error of KindNotFound means that there is no such device;
-// any other error is answered 503, because then nobody can say.
+// any other error is answered 503, because then nobody can say. The methods must be quick: they are called for requests of
+// anybody.
 type Directory interface {
 	// DeviceByUsername returns the enabled or disabled device with this sip.username, its account, and its password
 	// in clear. realm is lower case: the account's or the device's own. An empty realm, which an address as the host

@@ -136,16 +136,21 @@ func TestUnknownUsersGetTheSameAnswers(t *testing.T) {
 		}
 		return fmt.Sprint(m.StatusCode(), m.Reason(), names)
 	}
-	var shapes []string
-	for _, user := range []string{"ann", "nobody"} {
-		p := s.peer(user)
-		p.request("REGISTER", "sip:acme.test", nil, "")
-		first := p.expect(401)
-		p.request("REGISTER", "sip:acme.test", []string{authorization(t, first, "REGISTER", "sip:acme.test", user, "wrong", 1)}, "")
-		shapes = append(shapes, shape(first)+shape(p.expect(401)))
-	}
-	if shapes[0] != shapes[1] {
-		t.Errorf("they differ:\n%s\n%s", shapes[0], shapes[1])
+	for _, policy := range []string{"", DigestBoth} { // of the account
+		s.devices.mu.Lock()
+		s.devices.accounts[0].SIPDigest = policy
+		s.devices.mu.Unlock()
+		var shapes []string
+		for _, user := range []string{"bob", "nobody"} {
+			p := s.peer(user)
+			p.request("REGISTER", "sip:acme.test", nil, "")
+			first := p.expect(401)
+			p.request("REGISTER", "sip:acme.test", []string{authorization(t, first, "REGISTER", "sip:acme.test", user, "wrong", 1)}, "")
+			shapes = append(shapes, shape(first)+shape(p.expect(401)))
+		}
+		if shapes[0] != shapes[1] {
+			t.Errorf("%q: they differ:\n%s\n%s", policy, shapes[0], shapes[1])
+		}
 	}
 }
 
