@@ -3,7 +3,6 @@ package crossbar
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -84,6 +83,25 @@ type treeParser struct {
 	at   int
 	left int      // values that may still come
 	only []string // when not nil, the top-level keys that are wanted
+}
+
+// pass passes over a member whose key is not wanted, and reports whether it did. A key with escapes is none of ours.
+func (p *treeParser) pass() bool {
+	end := p.at + 1
+	for end < len(p.text) && p.text[end] != '"' {
+		if p.text[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	for _, wanted := range p.only {
+		if end <= len(p.text) && string(p.text[p.at+1:min(end, len(p.text))]) == wanted {
+			return false
+		}
+	}
+	p.at = min(end+1, len(p.text))
+	p.skip()
+	return true
 }
 
 // skip passes over a value of a document that is known to be valid.
@@ -174,6 +192,13 @@ func (p *treeParser) object(depth int) (any, error) {
 		if p.peek() != '"' {
 			return nil, errNotJSON
 		}
+		if depth == 0 && p.only != nil && p.pass() {
+			if p.peek() == ',' {
+				p.at++
+				continue
+			}
+			return o, nil
+		}
 		key, err := p.str()
 		if err != nil {
 			return nil, err
@@ -184,13 +209,6 @@ func (p *treeParser) object(depth int) (any, error) {
 		}
 		p.at++
 		p.space()
-		if depth == 0 && p.only != nil && !slices.Contains(p.only, key) {
-			if p.skip(); p.peek() == ',' {
-				p.at++
-				continue
-			}
-			return o, nil
-		}
 		v, err := p.value(depth + 1)
 		if err != nil {
 			return nil, err
