@@ -223,20 +223,35 @@ func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module
 
 // listenSIP opens UDP and TCP on one port, also when the system chooses it.
 func (v *server) listenSIP(ctx context.Context, listen netip.AddrPort) error {
-	const tries = 20 // a port that is free for UDP may be taken for TCP
-	for try := 1; ; try++ {
-		bound, err := v.stack.ListenUDP(ctx, listen.String())
-		if err != nil {
-			return fmt.Errorf("--sip: UDP: %w", err)
+	bound, err := v.listenUDP(ctx, listen)
+	if err != nil {
+		return fmt.Errorf("--sip: UDP: %w", err)
+	}
+	if _, err := v.stack.ListenTCP(ctx, bound.String()); err != nil {
+		return fmt.Errorf("--sip: TCP: %w", err)
+	}
+	v.sipAddr = bound.String()
+	return nil
+}
+
+// listenUDP opens UDP on a port that TCP has free too: the system's choice for one may be taken for the other.
+func (v *server) listenUDP(ctx context.Context, listen netip.AddrPort) (bound netip.AddrPort, err error) {
+	if listen.Port() != 0 {
+		return v.stack.ListenUDP(ctx, listen.String())
+	}
+	for range 20 {
+		var reserved net.Listener
+		if reserved, err = (&net.ListenConfig{}).Listen(ctx, "tcp", listen.String()); err != nil {
+			return bound, err
 		}
-		if _, err = v.stack.ListenTCP(ctx, bound.String()); err == nil {
-			v.sipAddr = bound.String()
-			return nil
-		}
-		if listen.Port() != 0 || try == tries {
-			return fmt.Errorf("--sip: TCP: %w", err)
+		port := reserved.Addr().(*net.TCPAddr).AddrPort().Port()
+		bound, err = v.stack.ListenUDP(ctx, netip.AddrPortFrom(listen.Addr(), port).String())
+		_ = reserved.Close()
+		if err == nil {
+			return bound, nil
 		}
 	}
+	return bound, err
 }
 
 func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module, sealer *store.Sealer, blobs *store.Blobs,
