@@ -61,13 +61,13 @@ func (o *office) newBaresipBy(username string, hertz float64, codec, transport s
 	needs(t, "baresip")
 	b := &baresip{o: o, name: username, dir: t.TempDir(), changed: make(chan struct{}), answers: make(chan bool, 1)}
 	must(t, os.Mkdir(filepath.Join(b.dir, "heard"), 0o700))
-	control := "127.0.0.1:" + strconv.Itoa(freeTCPPort(t))
-	first := freeEvenPort(t)
+	control := "127.0.0.1:" + strconv.Itoa(freePorts(t, 1))
+	first := freePorts(t, 20)
 	template, err := os.ReadFile("baresip/config")
 	must(t, err)
-	config := strings.NewReplacer("{{sip}}", "127.0.0.1:"+strconv.Itoa(freePort(t)), "{{control}}", control,
+	config := strings.NewReplacer("{{sip}}", "127.0.0.1:"+strconv.Itoa(freePorts(t, 1)), "{{control}}", control,
 		"{{say}}", filepath.Join(b.dir, "say.wav"), "{{heard}}", filepath.Join(b.dir, "heard"), "{{modules}}", modules,
-		"{{ports}}", fmt.Sprintf("%d-%d", first, min(first+40, 65500))).Replace(string(template))
+		"{{ports}}", fmt.Sprintf("%d-%d", first, first+19)).Replace(string(template))
 	b.write("config", config)
 	b.write("contacts", "")
 	b.write("accounts", fmt.Sprintf("<sip:%[1]s@%[2]s>;auth_user=%[1]s;auth_pass=%[3]s;outbound=\"sip:%[4]s;transport=%[5]s\";regint=120;"+
@@ -87,14 +87,6 @@ func (o *office) newBaresipBy(username string, hertz float64, codec, transport s
 func (b *baresip) write(name, text string) {
 	b.o.t.Helper()
 	must(b.o.t, os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600))
-}
-
-func freeTCPPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // run starts the program and follows what it tells.

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,14 +27,14 @@ type sipp struct {
 	office    *office
 	username  string // whose phone it is
 	dial      string // number that is dialled
-	port, rtp int    // of SIP, of media (echo and keys); rtp_stream finds itself one
+	port, rtp int    // of SIP, of media (echo and keys, and two above it for video); rtp_stream finds itself one
 	dir       string
 }
 
 // newSipp takes free ports for a phone that sipp plays.
 func (o *office) newSipp(username, dial string) *sipp {
 	needs(o.t, "sipp")
-	s := &sipp{office: o, username: username, dial: dial, port: freePort(o.t), rtp: freeEvenPort(o.t), dir: o.t.TempDir()}
+	s := &sipp{office: o, username: username, dial: dial, port: freePorts(o.t, 1), rtp: freePorts(o.t, 4), dir: o.t.TempDir()}
 	pcm := make([]byte, 2*media.SampleRate) // whole periods, so that it loops without a seam
 	for i := range pcm {
 		pcm[i] = media.EncodeMuLaw(int16(5000 * math.Sin(2*math.Pi*sippTone*float64(i)/media.SampleRate)))
@@ -74,23 +73,6 @@ func (s *sipp) start(sentence string, more ...string) <-chan struct{} {
 
 // play plays a scenario to its end.
 func (s *sipp) play(sentence string, more ...string) { <-s.start(sentence, more...) }
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	must(t, err)
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).Port
-}
-
-func freeEvenPort(t *testing.T) int {
-	t.Helper()
-	for {
-		if port := freePort(t); port%2 == 0 && port < 65000 {
-			return port
-		}
-	}
-}
 
 func TestSippDialsTheDirectoryKeysLeeByInfoAndTalks(t *testing.T) {
 	t.Parallel()
