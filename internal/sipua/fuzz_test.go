@@ -79,9 +79,10 @@ func (s *server) fuzzCall(p *peer, headers []string) Incoming {
 }
 
 func (s *server) fuzzDial(p *peer) *sip.Message {
-	p.leg = s.agent.Originate(fmt.Sprint("fuzz", peers.Add(1)), p.at(), newSink(s.t))
+	p.callID = fmt.Sprint("fuzz", peers.Add(1))
+	p.leg = s.agent.Originate(p.callID, p.at(), newSink(s.t))
 	p.invited = p.expectRequest(sip.INVITE)
-	p.callID, p.to = p.invited.CallID(), p.invited.Header("From")
+	p.to = p.invited.Header("From")
 	return p.invited
 }
 
@@ -135,6 +136,7 @@ func fuzzServer(t testing.TB) *server {
 func (s *server) survives(state int, data []byte) {
 	p := s.peer("ann")
 	defer p.conn.Close()
+	p.only = true
 	dialogStates[state].to(s, p)
 	filled := p.fill(data)
 	if len(filled) < 60000 {

@@ -33,6 +33,7 @@ type peer struct {
 	target  string
 	seq     int
 	last    string // Via of the last request
+	only    bool   // messages of other calls are meant for one that had the port before
 	buf     []byte
 	leg     call.Leg
 	invited *sip.Message // the last request of the server that a test keeps
@@ -109,6 +110,7 @@ func (p *peer) receive() *sip.Message {
 	if p.buf == nil {
 		p.buf = make([]byte, 65536)
 	}
+again:
 	p.conn.SetReadDeadline(time.Now().Add(patience))
 	n, _, err := p.conn.ReadFromUDPAddrPort(p.buf)
 	if err != nil {
@@ -117,6 +119,9 @@ func (p *peer) receive() *sip.Message {
 	m, err := sip.Parse(bytes.Clone(p.buf[:n]))
 	if err != nil {
 		p.t.Fatalf("not SIP: %v\n%s", err, p.buf[:n])
+	}
+	if p.only && m.CallID() != p.callID {
+		goto again
 	}
 	return m
 }
