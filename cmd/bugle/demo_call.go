@@ -15,8 +15,8 @@ import (
 
 // The tones that the two parties of the first call say, in hertz.
 const (
-	callerTone = 700
-	calleeTone = 440
+	callerTone = 1000
+	calleeTone = 600
 )
 
 // credentials is what user_auth takes: the MD5 of "username:password".
