@@ -1,8 +1,6 @@
 package media
 
 import (
-	"net"
-	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -20,10 +18,7 @@ func TestLoopsAllocateNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ear, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		ear := listenPair(t, loopback)
 		phone := &phone{t: t, conn: ear} // that nobody reads
 		prompt, events := []*Clip{NewClip("", Tone(time.Second, 500))}, newNotes()
 		var sessions []*Session

@@ -138,6 +138,6 @@ func (l *leg) say(payload []byte) {
 	writeHeader(scratch, l.agreed.payload, gap, l.out.sequence, l.out.timestamp, l.out.ssrc)
 	l.emit(scratch)
 	if l.recording != nil {
-		l.recording.add(l.core.now, heard, payload, l.agreed.codec)
+		l.recording.add(l.out.at, heard, payload, l.agreed.codec)
 	}
 }

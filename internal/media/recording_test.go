@@ -61,21 +61,21 @@ func TestRecordHoldsBothDirections(t *testing.T) {
 	})
 }
 
-// placed returns where wanted begins in a recording that keeps the time of a busy machine: of its thirds, one may be
+// placed returns where wanted begins in a recording that keeps the time of a busy machine: of its sixths, some may be
 // broken by a pause.
 func placed(t *testing.T, name string, recorded, wanted []int16) int {
 	t.Helper()
-	third, good, begins := len(wanted)/3, 0, -1
-	for i := range 3 {
-		if r, at := found(recorded, wanted[i*third:(i+1)*third]); r > 0.9 {
+	part, good, begins := len(wanted)/6, 0, -1
+	for i := range 6 {
+		if r, at := found(recorded, wanted[i*part:(i+1)*part]); r > 0.9 {
 			good++
 			if begins < 0 {
-				begins = at - i*third
+				begins = at - i*part
 			}
 		}
 	}
 	if good < 2 {
-		t.Errorf("%s: %d of 3 parts are in the recording", name, good)
+		t.Errorf("%s: %d of 6 parts are in the recording", name, good)
 	}
 	return begins
 }
@@ -102,7 +102,7 @@ func TestRecordKeepsTime(t *testing.T) {
 	l, _ := b.leg(usual, nil)
 	recorder := newTape()
 	l.record(newRecording(l.session, recorder))
-	word := melody(100*time.Millisecond, 500, 900)
+	word, prompt := melody(100*time.Millisecond, 500, 900), melody(333*time.Millisecond, 2000, 3000)
 	say := func(sequence int) {
 		for i := range 5 {
 			clip := NewClip("", word[160*i:160*(i+1)])
@@ -111,7 +111,9 @@ func TestRecordKeepsTime(t *testing.T) {
 		}
 	}
 	say(0)
-	b.skip(10 * time.Second)
+	b.skip(9 * time.Second)
+	l.play(1, []*Clip{NewClip("", prompt)}, false)
+	b.pass(time.Second)
 	say(500)
 	l.stopRecording()
 	<-recorder.ended
@@ -120,6 +122,9 @@ func TestRecordKeepsTime(t *testing.T) {
 	second, at := found(recorder.said[1600:], word)
 	if first < 0.95 || second < 0.95 {
 		t.Errorf("resemblance %.3f and %.3f", first, second)
+	}
+	if r, at := found(recorder.heard, prompt); r < 0.99 || at < 72700 || at > 72900 {
+		t.Errorf("the prompt is at sample %d with %.3f", at, r)
 	}
 	if at += 1600; at < 80700 || at > 80900 {
 		t.Errorf("the second word is at sample %d", at)
