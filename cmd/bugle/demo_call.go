@@ -15,7 +15,7 @@ import (
 
 // The tones that the two parties of the first call say, in hertz.
 const (
-	callerTone = 1000
+	callerTone = 700
 	calleeTone = 600
 )
 

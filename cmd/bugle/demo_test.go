@@ -34,7 +34,7 @@ func TestDemo(t *testing.T) {
 	}
 	said := text.String()
 	for _, want := range []string{"dialled 411", "heard dir-enter_person_name", "pressed", "searched 6274: 1 matched",
-		"heard dir-found", "rings Conor O'Brien's phone", "heard tone 600 Hz", "heard tone 1000 Hz", "hung up", "This proved"} {
+		"heard dir-found", "rings Conor O'Brien's phone", "heard tone 600 Hz", "heard tone 700 Hz", "hung up", "This proved"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the demonstration does not say %q", want)
 		}
