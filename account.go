@@ -14,6 +14,9 @@ type Account struct {
 	SIPDigest string
 	// DialPlan rewrites dialled numbers (dial_plan), in no particular order as KAZOO's is an object.
 	DialPlan map[string]DialRule
+	// CallRestriction says by class of dialled number what the account's phones may call: "deny", "inherit" or "allow".
+	// Users and devices have their own, which go before; nil for none.
+	CallRestriction map[string]string
 }
 
 // DialRule is one entry of an account's dial_plan: the last capture of its regular expression, wrapped.
@@ -33,7 +36,8 @@ func ParseAccount(id string, doc []byte) (Account, error) {
 	}
 	a := Account{ID: id, Name: f.String("name"), Realm: f.String("realm"), Language: f.String("language"),
 		Timezone: f.String("timezone"), Enabled: f.Bool("enabled", true), Preflow: f.Object("preflow").String("always"),
-		CallerID: parseCallerID(f), SIPDigest: f.Object("sip").String("digest"), DialPlan: map[string]DialRule{}}
+		CallerID: parseCallerID(f), SIPDigest: f.Object("sip").String("digest"), DialPlan: map[string]DialRule{},
+		CallRestriction: parseCallRestriction(f)}
 	plan := f.Object("dial_plan")
 	for pattern := range plan {
 		if pattern == "system" {
@@ -49,4 +53,21 @@ func parseCallerID(f Fields) CallerID {
 	in, out := f.Object("caller_id").Object("internal"), f.Object("caller_id").Object("external")
 	return CallerID{InternalName: in.String("name"), InternalNumber: in.String("number"),
 		ExternalName: out.String("name"), ExternalNumber: out.String("number")}
+}
+
+// parseCallRestriction reads {CLASS: {"action": ACTION}}: actions by class, nil when there are none.
+func parseCallRestriction(f Fields) map[string]string {
+	var actions map[string]string
+	classes := f.Object("call_restriction")
+	for class := range classes {
+		action := classes.Object(class).String("action")
+		if action == "" {
+			continue
+		}
+		if actions == nil {
+			actions = make(map[string]string, len(classes))
+		}
+		actions[class] = action
+	}
+	return actions
 }

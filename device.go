@@ -13,6 +13,8 @@ type Device struct {
 	Language     string
 	PresenceID   string
 	DoNotDisturb bool
+	// CallRestriction is an action by class of dialled number, as an account's.
+	CallRestriction map[string]string
 }
 
 // DeviceSIP is the sip object of a device.
@@ -39,7 +41,7 @@ func ParseDevice(id string, doc []byte) (Device, error) {
 	d := Device{ID: id, Name: f.String("name"), OwnerID: f.String("owner_id"), Enabled: f.Bool("enabled", true),
 		Codecs: f.Object("media").Object("audio").Strings("codecs"), CallerID: parseCallerID(f),
 		Directories: f.StringMap("directories"), Language: f.String("language"), PresenceID: f.String("presence_id"),
-		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false),
+		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false), CallRestriction: parseCallRestriction(f),
 		SIP: DeviceSIP{Method: s.String("method"), Username: s.String("username"), Password: s.String("password"),
 			Realm: s.String("realm"), IP: s.String("ip"), InviteFormat: s.String("invite_format"),
 			Route: s.String("route"), Digest: s.String("digest"), Expires: s.Int("expire_seconds", 300)}}

@@ -21,6 +21,8 @@ type User struct {
 	Pronounced   string            // pronounced_name.media_id: the same by its other key
 	DoNotDisturb bool
 	Hidden       bool // contact_list.exclude
+	// CallRestriction is an action by class of dialled number, as an account's.
+	CallRestriction map[string]string
 }
 
 // ParseUser reads a user document.
@@ -36,7 +38,7 @@ func ParseUser(id string, doc []byte) (User, error) {
 		Directories: f.StringMap("directories"), NameMedia: f.Object("media").String("name"),
 		Pronounced:   f.Object("pronounced_name").String("media_id"),
 		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false),
-		Hidden:       f.Object("contact_list").Bool("exclude", false)}, nil
+		Hidden:       f.Object("contact_list").Bool("exclude", false), CallRestriction: parseCallRestriction(f)}, nil
 }
 
 // DisplayName is the name as it is said and shown: given name, then family name.

@@ -70,6 +70,7 @@ type Route struct {
 	Number   string            // the number after normalisation
 	Capture  string            // capture group: the longest capture, or the whole match of a pattern without groups
 	Captures map[string]string // named captures that are not empty
+	Pattern  string            // pattern that matched, "" when a number did
 	NoMatch  bool              // found by no_match
 }
 
@@ -99,7 +100,7 @@ func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Ca
 	if cause := e.identify(ctx, s, accountID); cause != "" {
 		return cause
 	}
-	cause := e.dialed(ctx, s, s.Dialed)
+	cause := e.dialed(ctx, s, s.Dialed, false)
 	for t := s.Call.TakeTransfer(); t != nil; t = s.Call.TakeTransfer() {
 		cause = e.transferred(ctx, s, t)
 		if ctx.Err() != nil || s.Call.Moved() {
@@ -113,16 +114,17 @@ func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Ca
 }
 
 // dialed routes a number and runs its flow.
-func (e *Engine) dialed(ctx context.Context, s *Session, number string) call.Cause {
-	flow, cause := e.find(ctx, s, number)
+func (e *Engine) dialed(ctx context.Context, s *Session, number string, transfer bool) call.Cause {
+	flow, cause := e.find(ctx, s, number, transfer)
 	if cause != "" {
 		return cause
 	}
 	return e.run(ctx, s, flow)
 }
 
-// find routes a number: it returns the flow to run, or the cause for a number without one.
-func (e *Engine) find(ctx context.Context, s *Session, number string) (bugle.Flow, call.Cause) {
+// find routes a number: it returns the flow to run, or the cause for a number without one. A number that the endpoint may
+// not call has the flow that says so; a transfer to it fails instead, since the party that would hear it did not ask.
+func (e *Engine) find(ctx context.Context, s *Session, number string, transfer bool) (bugle.Flow, call.Cause) {
 	route, err := e.router.route(ctx, &s.Account, number, s.DeviceID != "")
 	s.Dialed, s.Number = number, route.Number
 	if err != nil {
@@ -136,6 +138,14 @@ func (e *Engine) find(ctx context.Context, s *Session, number string) (bugle.Flo
 		name += " (" + route.Callflow.Name + ")"
 	}
 	s.Call.Note("callflow", name+" for "+route.Number)
+	switch denied, cause := e.restricted(ctx, s, &route); {
+	case cause != "":
+		return bugle.Flow{}, cause
+	case denied && transfer:
+		return bugle.Flow{}, call.CallRejected
+	case denied:
+		return refusal(), ""
+	}
 	return preflow(&s.Account, route.Callflow.Flow), ""
 }
 
@@ -174,7 +184,7 @@ func (e *Engine) failed(s *Session, what string, err error) call.Cause {
 func (e *Engine) transferred(ctx context.Context, s *Session, t *call.Transferred) call.Cause {
 	s.DeviceID, s.UserID, s.Caller = t.DeviceID, t.UserID, t.Caller
 	s.nodes, s.hops = 0, 0
-	return e.dialed(ctx, s, userPart(t.Target))
+	return e.dialed(ctx, s, userPart(t.Target), true)
 }
 
 func userPart(target string) string {

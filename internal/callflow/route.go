@@ -63,7 +63,6 @@ func (r *router) lookup(ctx context.Context, account *bugle.Account, dialed stri
 // best finds the pattern with the longest capture; of several the longest pattern, and then the callflow with the
 // lowest id.
 func (r *router) best(found *Route, flows []bugle.Callflow) bool {
-	var winner string
 	ok := false
 	for i := range flows {
 		for _, pattern := range flows[i].Patterns {
@@ -75,11 +74,11 @@ func (r *router) best(found *Route, flows []bugle.Callflow) bool {
 			if !matched {
 				continue
 			}
-			if ok && !better(capture, pattern, flows[i].ID, found.Capture, winner, found.Callflow.ID) {
+			if ok && !better(capture, pattern, flows[i].ID, found.Capture, found.Pattern, found.Callflow.ID) {
 				continue
 			}
-			ok, winner = true, pattern
-			found.Callflow, found.Capture, found.Captures = flows[i], capture, named
+			ok = true
+			found.Callflow, found.Pattern, found.Capture, found.Captures = flows[i], pattern, capture, named
 		}
 	}
 	return ok

@@ -14,8 +14,8 @@ import (
 // AccountID is the house's one account.
 const AccountID = "acc"
 
-// Documents is a callflow.Documents in memory. Maps are by id; Fail makes every look-up fail. It is safe for concurrent
-// use as long as nobody writes to the maps but through With.
+// Documents is a callflow.Documents in memory. Maps are by id; Fail makes every look-up fail, and Unread those of the ids in
+// it. It is safe for concurrent use as long as nobody writes to the maps but through With.
 type Documents struct {
 	mu          sync.RWMutex
 	Accounts    map[string]bugle.Account
@@ -25,6 +25,7 @@ type Documents struct {
 	Menus       map[string]bugle.Menu
 	Directories map[string]bugle.Directory
 	Fail        bool
+	Unread      map[string]bool
 }
 
 // ErrDown is what every look-up returns while Fail is set.
@@ -47,7 +48,7 @@ func get[T any](d *Documents, account string, docs map[string]T, id string) (T, 
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	var none T
-	if d.Fail {
+	if d.Fail || d.Unread[id] {
 		return none, &bugle.Error{Op: "callflowtest", Kind: bugle.KindUnavailable, Err: ErrDown}
 	}
 	doc, ok := docs[id]

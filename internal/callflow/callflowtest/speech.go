@@ -74,8 +74,11 @@ func (s *Speech) Found(_ context.Context, _, language string, n int, more, narro
 	return s.say(language, names...)
 }
 
-// Resolve is module.Speech's: a reference that Recordings has is a clip of that name.
+// Resolve is module.Speech's: a reference that Recordings has is a clip of that name, and prompt://ID that prompt.
 func (s *Speech) Resolve(_ context.Context, _, language, reference string) ([]*media.Clip, error) {
+	if id, ok := strings.CutPrefix(reference, "prompt://"); ok {
+		return s.say(language, id), nil
+	}
 	if !s.Recordings[reference] {
 		return nil, &bugle.Error{Op: "callflowtest", Kind: bugle.KindNotFound, Message: reference}
 	}
