@@ -17,8 +17,8 @@ func refusal() bugle.Flow {
 
 // restriction is what one document says about its endpoint's calls.
 type restriction struct {
-	whose   string // for the trail
-	actions map[string]string
+	kind, id string // whose, for the trail
+	actions  map[string]string
 }
 
 // restricted reports whether the calling endpoint may not call the number that led to route, and notes whose document
@@ -61,27 +61,27 @@ func (e *Engine) restricted(ctx context.Context, s *Session, route *Route) (bool
 // restrictions are those of the calling device, its owner and the account, in this order; documents that say nothing or do
 // not exist are left out. The error is that of a document that cannot be read.
 func (e *Engine) restrictions(ctx context.Context, s *Session) (found []restriction, unread error) {
-	add := func(whose string, actions map[string]string, err error) {
+	add := func(kind, id string, actions map[string]string, err error) {
 		switch {
 		case err != nil && bugle.KindOf(err) != bugle.KindNotFound:
 			unread = err
 		case err == nil && len(actions) > 0:
-			found = append(found, restriction{whose, actions})
+			found = append(found, restriction{kind, id, actions})
 		}
 	}
 	owner := s.UserID
 	if s.DeviceID != "" {
 		device, err := e.documents.Device(ctx, s.Account.ID, s.DeviceID)
-		add("device "+s.DeviceID, device.CallRestriction, err)
+		add("device", s.DeviceID, device.CallRestriction, err)
 		if device.OwnerID != "" {
 			owner = device.OwnerID
 		}
 	}
 	if owner != "" {
 		user, err := e.documents.User(ctx, s.Account.ID, owner)
-		add("user "+owner, user.CallRestriction, err)
+		add("user", owner, user.CallRestriction, err)
 	}
-	add("account "+s.Account.ID, s.Account.CallRestriction, nil)
+	add("account", s.Account.ID, s.Account.CallRestriction, nil)
 	return found, unread
 }
 
@@ -91,7 +91,7 @@ func denies(restrictions []restriction, class string) string {
 		switch r.actions[class] {
 		case "", "inherit":
 		case "deny":
-			return r.whose
+			return r.kind + " " + r.id
 		default:
 			return ""
 		}
