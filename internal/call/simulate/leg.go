@@ -214,6 +214,7 @@ func (l *Leg) PicksUp() {
 func (l *Leg) Refuses(status int) {
 	l.locked(func() {
 		l.over, l.cause, l.status, l.remote = true, call.CauseOf(status), status, true
+		l.part() // early media may have been joined
 		l.post(call.Ended{Cause: l.cause, Status: status, Remote: true})
 	})
 }
