@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -130,30 +132,53 @@ func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error)
 func (t *transaction) row(ctx context.Context, query string, args ...any) scanner {
 	st, err := t.stmt(ctx, query)
 	if err != nil {
-		return failedRow{err}
+		return failedRow{givenUp(ctx, err)}
 	}
-	return st.QueryRowContext(ctx, args...)
+	return givenRow{ctx, st.QueryRowContext(ctx, args...)}
 }
 
 func (t *transaction) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	st, err := t.stmt(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, givenUp(ctx, err)
 	}
-	return st.QueryContext(ctx, args...)
+	rows, err := st.QueryContext(ctx, args...)
+	return rows, givenUp(ctx, err)
 }
 
 // exec returns how many rows were written.
 func (t *transaction) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	st, err := t.stmt(ctx, query)
 	if err != nil {
-		return 0, err
+		return 0, givenUp(ctx, err)
 	}
 	res, err := st.ExecContext(ctx, args...)
 	if err != nil {
-		return 0, err
+		return 0, givenUp(ctx, err)
 	}
 	return res.RowsAffected()
+}
+
+// givenUp makes the context's end the cause of what failed because of it. database/sql closes a transaction's statements
+// when its context ends, and who uses one of them next is told only that it is closed.
+func givenUp(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), err)
+}
+
+type givenRow struct {
+	ctx context.Context
+	row *sql.Row
+}
+
+func (g givenRow) Scan(dest ...any) error {
+	err := g.row.Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return givenUp(g.ctx, err)
 }
 
 func (t *transaction) commit() error {
