@@ -32,15 +32,17 @@ func main() {
 	works := flag.String("works", "answered,bridged,register,relay,prompt,hold", "what to measure, comma-separated")
 	repeat := flag.Int("repeat", 3, "runs of each; medians are printed")
 	seconds := flag.Int("seconds", 10, "length of a run")
+	answerRate := flag.Int("answer-rate", 100, "answered calls a second")
+	bridgeRate := flag.Int("bridge-rate", 50, "bridged calls a second")
 	profile := flag.String("profile", "", "directory to write a CPU profile of the server to, for each work")
 	flag.Parse()
-	if err := run(*works, *profile, *repeat, *seconds); err != nil {
+	if err := run(*works, *profile, *repeat, *seconds, *answerRate, *bridgeRate); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(works, profile string, repeat, seconds int) error {
+func run(works, profile string, repeat, seconds, answerRate, bridgeRate int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b, err := prepare(ctx, seconds)
@@ -48,6 +50,7 @@ func run(works, profile string, repeat, seconds int) error {
 		return err
 	}
 	defer b.close()
+	b.answerRate, b.bridgeRate = answerRate, bridgeRate
 	all := map[string][]func(context.Context) (figure, error){
 		"answered": {b.answeredFloor, b.answered},
 		"bridged":  {b.bridged},

@@ -27,12 +27,12 @@ func (b *bench) answeredFloor(ctx context.Context) (figure, error) {
 		_ = floor.Wait()
 	}()
 	time.Sleep(300 * time.Millisecond)
-	cpu, note, err := b.sipp(ctx, listen, floor.Process.Pid, "uac_call.xml", "1000", 100)
+	cpu, note, err := b.sipp(ctx, listen, floor.Process.Pid, "uac_call.xml", "1000", b.answerRate)
 	return figure{work: "answered calls", program: "floor", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 
 func (b *bench) answered(ctx context.Context) (figure, error) {
-	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "1000", 100)
+	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "1000", b.answerRate)
 	return figure{work: "answered calls", program: "bugle", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 
@@ -42,7 +42,7 @@ func (b *bench) bridged(ctx context.Context) (figure, error) {
 		return figure{}, err
 	}
 	defer stop()
-	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "2000", 50)
+	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "2000", b.bridgeRate)
 	return figure{work: "bridged calls", program: "bugle", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 

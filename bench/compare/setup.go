@@ -33,6 +33,8 @@ type bench struct {
 	callee    string
 	seconds   int
 	apiKey    string
+
+	answerRate, bridgeRate int // calls a second
 }
 
 func prepare(ctx context.Context, seconds int) (*bench, error) {
