@@ -211,8 +211,10 @@ func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module
 		})})
 	calls.Originator = v.agent
 	v.stack = sip.New(sip.Options{Log: v.log, OnRequest: v.agent.HandleRequest, OnACK: v.agent.HandleACK,
-		OnStray2xx: v.agent.HandleStray2xx,
-		OnPanic:    v.meters.onPanic("sip"), ExternalIP: v.external, Supported: sipua.Extensions(), Server: "bugle"})
+		OnStray2xx: v.agent.HandleStray2xx, Dial: func(ctx context.Context, peer netip.AddrPort) (net.Conn, error) {
+			return guard.DialContext(ctx, "tcp", peer.String())
+		},
+		OnPanic: v.meters.onPanic("sip"), ExternalIP: v.external, Supported: sipua.Extensions(), Server: "bugle"})
 	v.agent.Attach(v.stack)
 	v.closing(func(ctx context.Context) {
 		v.agent.Close()
