@@ -166,6 +166,9 @@ func TestParseMedia(t *testing.T) {
 			`{}`: {ID: "id", Blob: "blob"},
 			`{"name":"Hello","language":"en-us","prompt_id":"menu-no_prompt","blob":"another"}`: {ID: "id", Name: "Hello",
 				Language: "en-us", PromptID: "menu-no_prompt", Blob: "blob"},
+			`{"media_source":"tts","tts":{"text":"Hello","voice":"male/en-US"}}`: {ID: "id", Blob: "blob", Speech: "Hello",
+				Voice: "male/en-US"},
+			`{"media_source":"upload","tts":{"text":"Hello"}}`: {ID: "id", Blob: "blob"},
 		})
 }
 

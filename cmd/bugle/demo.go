@@ -20,7 +20,6 @@ import (
 type demoCommand struct {
 	Once     bool   `help:"Make the first call, then stop instead of staying up."`
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"Log of the server, on standard error: debug, info, warn or error."`
-	DataDir  string `help:"Directory to keep the demonstration in; a temporary one that is removed at the end by default." type:"path"`
 }
 
 // Run is the command.
@@ -29,18 +28,14 @@ func (c *demoCommand) Run(ctx context.Context) error {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return err
 	}
-	dir := c.DataDir
-	if dir == "" {
-		temporary, err := os.MkdirTemp("", "bugle-demo-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(temporary)
-		dir = temporary
+	dir, err := os.MkdirTemp("", "bugle-demo-")
+	if err != nil {
+		return err
 	}
+	defer os.RemoveAll(dir)
 	d := &demo{started: time.Now(), once: c.Once, dir: dir,
 		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
-	err := d.run(ctx)
+	err = d.run(ctx)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // the person pressed Ctrl-C
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,20 +56,17 @@ func (r *recordings) Audio(ctx context.Context, account, id string) (speech.Audi
 }
 
 func (r *recordings) audio(ctx context.Context, doc store.Document) (speech.Audio, error) {
-	public, err := bugle.ParseFields(doc.Body)
-	if err != nil {
+	m, err := bugle.ParseMedia(doc.ID, doc.Body, strings.Join(blobOf(doc), ""))
+	switch {
+	case err != nil:
 		return speech.Audio{}, err
-	}
-	if public.String("media_source") == "tts" {
-		tts := public.Object("tts")
-		return speech.Audio{Text: tts.String("text"), Voice: tts.String("voice")}, nil
-	}
-	named := blobOf(doc)
-	if len(named) == 0 {
+	case m.Speech != "":
+		return speech.Audio{Text: m.Speech, Voice: m.Voice}, nil
+	case m.Blob == "":
 		return speech.Audio{}, &bugle.Error{Op: "recordings.audio", Kind: bugle.KindNotFound,
 			Message: "nothing was uploaded to media " + doc.ID + " yet"}
 	}
-	clip, err := r.clip(ctx, doc.AccountID, doc.ID, named[0])
+	clip, err := r.clip(ctx, doc.AccountID, doc.ID, m.Blob)
 	return speech.Audio{Clip: clip}, err
 }
 
@@ -124,7 +122,7 @@ func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *sl
 	}
 }
 
-// blobOf returns the audio that a media document names.
+// blobOf returns the audio that a media document names, in a list of one, or none.
 func blobOf(doc store.Document) []string {
 	if doc.Private == nil {
 		return nil
