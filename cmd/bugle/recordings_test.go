@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"bugle/internal/bugletest"
+	"bugle/internal/media"
+)
+
+// TestUploadedAudioIsHeard uploads a greeting and a prompt of the account's own, and listens to both.
+func TestUploadedAudioIsHeard(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t, filepath.Join(t.TempDir(), "data"))
+	ctx := within(t)
+	base := "/accounts/" + o.company.accountID
+	upload := func(hertz float64, document object) string {
+		t.Helper()
+		id, err := o.api.Create(ctx, base+"/media", document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wav bytes.Buffer
+		if err := media.WriteWAV(&wav, media.Tone(3*time.Second, hertz)); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.api.Upload(ctx, base+"/media/"+id+"/raw", "audio/wav", wav.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	greeting := upload(900, object{"name": "Greeting"})
+	upload(1200, object{"name": "Our own", "prompt_id": "dir-enter_person_name", "language": "en-us"})
+	if _, err := o.api.Create(ctx, base+"/callflows", object{"numbers": []string{"1900"},
+		"flow": node("play", object{"id": greeting}, nil)}); err != nil {
+		t.Fatal(err)
+	}
+	ann := o.phone(t, "1001", bugletest.Behaviour{})
+	for number, hertz := range map[string]float64{"1900": 900, "411": 1200} {
+		call, err := ann.Dial(ctx, number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := call.WaitTone(ctx, hertz); err != nil {
+			t.Errorf("%s: %v\n%s", number, err, o.log)
+		}
+		if err := call.Hangup(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
