@@ -332,8 +332,7 @@ func (c *Cache) land(key cacheKey, f *flight, position int64) {
 	failed := f.err != nil && (lost(f.err) || errors.Is(f.err, context.DeadlineExceeded))
 	switch {
 	case failed && c.ctx.Err() == nil:
-		c.failures.Add(1)
-		c.healthy.Store(false)
+		c.failed(f.err)
 	case !failed:
 		c.answered()
 	}

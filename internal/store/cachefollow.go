@@ -135,24 +135,45 @@ func (c *Cache) look() {
 	ctx, cancel := context.WithTimeout(c.ctx, cacheLoadTimeout)
 	defer cancel()
 	for {
+		failures := c.failures.Load()
 		more, err := c.lookOnce(ctx)
 		if c.ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			c.failures.Add(1)
-			if c.healthy.Swap(false) {
-				c.s.opts.Log.Error("the database does not answer; calls go on with what is cached", "error", err)
-			}
+			c.failed(err)
 			return
 		}
-		c.answered()
-		if !c.healthy.Swap(true) {
-			c.s.opts.Log.Info("the cache follows the database")
-		}
+		c.followed(failures)
 		if !more {
 			return
 		}
+	}
+}
+
+// failed notes that the database did not answer.
+func (c *Cache) failed(err error) {
+	c.mu.Lock()
+	c.failures.Add(1)
+	was := c.healthy.Swap(false)
+	c.mu.Unlock()
+	if was {
+		c.s.opts.Log.Error("the database does not answer; calls go on with what is cached", "error", err)
+	}
+}
+
+// followed notes that the log was read. failures is their count before: a look that began before a load failed may have
+// been answered before the database went, and says nothing of now.
+func (c *Cache) followed(failures uint64) {
+	c.mu.Lock()
+	was := true
+	if c.failures.Load() == failures {
+		c.answered()
+		was = c.healthy.Swap(true)
+	}
+	c.mu.Unlock()
+	if !was {
+		c.s.opts.Log.Info("the cache follows the database")
 	}
 }
 

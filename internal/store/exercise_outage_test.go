@@ -117,6 +117,10 @@ func exerciseCacheOutage(t *testing.T, o opener) {
 	}
 	db.slow.Store(nil)
 	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
+	// A look at the log that began before the database went ends after it.
+	if c.followed(0); c.Healthy() {
+		t.Error("an answer from before the outage ended it")
+	}
 	wantKind(t, s.Write(t.Context(), func(tx *Tx) error { return nil }), bugle.KindUnavailable)
 	clock.Add(int64(9*time.Minute + 59*time.Second))
 	if err := known(); err != nil {
