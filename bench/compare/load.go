@@ -39,7 +39,7 @@ func (b *bench) profile(ctx context.Context, directory, work string) func() erro
 	done := make(chan error, 1)
 	go func() {
 		done <- func() error {
-			url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.admin, b.seconds)
+			url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.server.Admin, b.seconds)
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {
 				return err
@@ -136,7 +136,7 @@ func (b *bench) rtp(ctx context.Context, args ...string) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	args = append([]string{"-target", b.sip, "-local", fmt.Sprintf("127.0.0.1:%d", port), "-pid", strconv.Itoa(b.server.Process.Pid)}, args...)
+	args = append([]string{"-target", b.server.SIP.String(), "-local", fmt.Sprintf("127.0.0.1:%d", port), "-pid", strconv.Itoa(b.server.PID)}, args...)
 	var complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.rtpgen, args...)
 	cmd.Stderr = &complaint

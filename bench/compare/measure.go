@@ -32,7 +32,7 @@ func (b *bench) answeredFloor(ctx context.Context) (figure, error) {
 }
 
 func (b *bench) answered(ctx context.Context) (figure, error) {
-	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "1000", b.answerRate)
+	cpu, note, err := b.sipp(ctx, b.server.SIP.String(), b.server.PID, "uac_call.xml", "1000", b.answerRate)
 	return figure{work: "answered calls", program: "bugle", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 
@@ -42,12 +42,12 @@ func (b *bench) bridged(ctx context.Context) (figure, error) {
 		return figure{}, err
 	}
 	defer stop()
-	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "uac_call.xml", "2000", b.bridgeRate)
+	cpu, note, err := b.sipp(ctx, b.server.SIP.String(), b.server.PID, "uac_call.xml", "2000", b.bridgeRate)
 	return figure{work: "bridged calls", program: "bugle", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 
 func (b *bench) registered(ctx context.Context) (figure, error) {
-	cpu, note, err := b.sipp(ctx, b.sip, b.server.Process.Pid, "register.xml", "x", 100, "-inf", filepath.Join(b.scenarios, "users.csv"))
+	cpu, note, err := b.sipp(ctx, b.server.SIP.String(), b.server.PID, "register.xml", "x", 100, "-inf", filepath.Join(b.scenarios, "users.csv"))
 	return figure{work: "digest registrations", program: "bugle", unit: perCalls, runs: []float64{cpu}, note: note}, err
 }
 

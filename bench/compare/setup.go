@@ -1,22 +1,19 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"bugle/internal/bugletest"
 )
 
 // bench is a running server with the extensions that the loads call: 1000 answers, 2000 is bridged to callee, 3000
@@ -26,10 +23,7 @@ type bench struct {
 	scenarios string // directory of the sipp scenarios
 	rtpgen    string
 	floor     string
-	server    *exec.Cmd
-	sip       string
-	http      string
-	admin     string
+	server    *bugletest.Program
 	callee    string
 	seconds   int
 	apiKey    string
@@ -55,7 +49,10 @@ func prepare(ctx context.Context, seconds int) (*bench, error) {
 		return nil, err
 	}
 	b.callee = fmt.Sprintf("127.0.0.1:%d", port)
-	for _, build := range [][2]string{{"bugle", "./cmd/bugle"}, {"rtpgen", "./bench/rtpgen"}, {"uas", "./bench/floors/uas"}} {
+	if err := bugletest.BuildProgram(ctx, filepath.Join(dir, "bugle")); err != nil {
+		return nil, err
+	}
+	for _, build := range [][2]string{{"rtpgen", "./bench/rtpgen"}, {"uas", "./bench/floors/uas"}} {
 		if out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, build[0]), build[1]).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go build %s: %w: %s", build[1], err, out)
 		}
@@ -66,112 +63,47 @@ func prepare(ctx context.Context, seconds int) (*bench, error) {
 	if err := b.provision(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
+	// The other servers read their configuration at their start; so does this one.
+	b.stop()
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
 	return b, nil
 }
 
-func (b *bench) start(ctx context.Context) error {
-	b.server = exec.CommandContext(ctx, filepath.Join(b.dir, "bugle"), "serve", "--data-dir", filepath.Join(b.dir, "data"),
-		"--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8",
-		"--max-calls", "5000", "--log-level", "warn")
-	b.server.Env = append(os.Environ(), "BUGLE_API_KEY="+b.apiKey, "BUGLE_ADMIN_PASSWORD="+b.apiKey[:20])
-	b.server.Stderr = os.Stderr
-	out, err := b.server.StdoutPipe()
-	if err != nil {
-		return err
+func (b *bench) start(ctx context.Context) (err error) {
+	b.server, err = bugletest.StartProgram(ctx, bugletest.ProgramOptions{Path: filepath.Join(b.dir, "bugle"),
+		DataDir: filepath.Join(b.dir, "data"), Stderr: os.Stderr, Arguments: []string{"--max-calls", "5000", "--log-level", "warn"},
+		Environment: append(os.Environ(), "BUGLE_API_KEY="+b.apiKey, "BUGLE_ADMIN_PASSWORD="+b.apiKey[:20])})
+	return err
+}
+
+func (b *bench) stop() {
+	if b.server != nil {
+		_, _ = b.server.End(syscall.SIGTERM)
 	}
-	if err := b.server.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		rest, ok := strings.CutPrefix(lines.Text(), "bugle ready ")
-		if !ok {
-			continue
-		}
-		for _, word := range strings.Fields(rest) {
-			switch name, value, _ := strings.Cut(word, "="); name {
-			case "sip":
-				b.sip = value
-			case "http":
-				b.http = value
-			case "admin":
-				b.admin = value
-			}
-		}
-		go io.Copy(io.Discard, out)
-		return nil
-	}
-	return errors.New("the server ended before it was ready")
 }
 
 func (b *bench) close() error {
-	if b.server != nil && b.server.Process != nil {
-		_ = b.server.Process.Signal(syscall.SIGTERM)
-		_ = b.server.Wait()
-	}
+	b.stop()
 	return os.RemoveAll(b.dir)
 }
 
-// put sends one PUT and decodes the envelope's data into out.
-func (b *bench) put(ctx context.Context, token, path string, data, out any) error {
-	body, err := json.Marshal(map[string]any{"data": data})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+b.http+"/v2"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Auth-Token", token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	var envelope struct {
-		Data      json.RawMessage `json:"data"`
-		AuthToken string          `json:"auth_token"`
-	}
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("PUT %s: %s: %s", path, resp.Status, text)
-	}
-	if err := json.Unmarshal(text, &envelope); err != nil {
-		return err
-	}
-	if token, ok := out.(*string); ok && path == "/api_auth" {
-		*token = envelope.AuthToken
-		return nil
-	}
-	return json.Unmarshal(envelope.Data, out)
-}
-
 func (b *bench) provision(ctx context.Context) error {
-	var token string
-	if err := b.put(ctx, "", "/api_auth", map[string]any{"api_key": b.apiKey}, &token); err != nil {
+	api := bugletest.NewAPI("http://"+b.server.HTTP, nil)
+	if err := api.LoginKey(ctx, b.apiKey); err != nil {
 		return err
-	}
-	var root struct {
-		ID string `json:"account_id"`
-	}
-	if err := b.put(ctx, token, "/api_auth", map[string]any{"api_key": b.apiKey}, &root); err != nil {
-		return err
-	}
-	var id struct {
-		ID string `json:"id"`
 	}
 	type object = map[string]any
-	create := func(kind string, document object) error {
-		return b.put(ctx, token, "/accounts/"+root.ID+kind, document, &id)
-	}
-	if err := create("", object{"name": "bench", "realm": "bench.example"}); err != nil {
+	account, err := api.Create(ctx, "/accounts/"+api.AccountID, object{"name": "bench", "realm": "bench.example"})
+	if err != nil {
 		return err
 	}
-	root.ID = id.ID
+	var id string
+	create := func(kind string, document object) (err error) {
+		id, err = api.Create(ctx, "/accounts/"+account+kind, document)
+		return err
+	}
 	if err := create("/devices", object{"name": "caller", "sip": object{"method": "ip", "ip": "127.0.0.1"}}); err != nil {
 		return err
 	}
@@ -179,7 +111,7 @@ func (b *bench) provision(ctx context.Context) error {
 		"invite_format": "route", "route": "sip:callee@" + b.callee}}); err != nil {
 		return err
 	}
-	callee := id.ID
+	callee := id
 	wait := object{"module": "wait_for_hangup", "data": object{}, "children": object{}}
 	for number, flow := range map[string]object{
 		"1000": {"module": "answer", "data": object{}, "children": object{"_": wait}},

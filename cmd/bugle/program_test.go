@@ -1,54 +1,33 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"bugle/internal/bugletest"
 )
 
 // program is a running bugle serve.
 type program struct {
-	cmd             *exec.Cmd
-	sip, http, data string
-	admin           string
-	log             *logBuffer
-	output          sync.WaitGroup
-}
-
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	*bugletest.Program
+	data string
 }
 
 func bugleCommand(t *testing.T, environment []string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], arguments...)
-	cmd.Env = append([]string{beBugle + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environment...)
+	cmd.Env = bugleEnvironment(t, environment)
 	return cmd
+}
+
+func bugleEnvironment(t *testing.T, more []string) []string {
+	return append([]string{beBugle + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, more...)
 }
 
 const (
@@ -62,33 +41,19 @@ var chosen = []string{"BUGLE_ADMIN_PASSWORD=" + testPassword, "BUGLE_API_KEY=" +
 // recovered from a panic.
 func serve(t *testing.T, data string, environment []string, more ...string) *program {
 	t.Helper()
-	p := &program{data: data, log: &logBuffer{}}
-	p.cmd = bugleCommand(t, environment, append([]string{"serve", "--data-dir", data, "--sip", "127.0.0.1:0",
-		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rtp-ports", "20000-29999", "--egress-allow", "127.0.0.0/8"}, more...)...)
-	p.cmd.Stderr = p.log
-	out, err := p.cmd.StdoutPipe()
+	started, err := bugletest.StartProgram(context.WithoutCancel(t.Context()), bugletest.ProgramOptions{Path: os.Args[0],
+		DataDir: data, Environment: bugleEnvironment(t, environment),
+		Arguments: append([]string{"--rtp-ports", "20000-29999"}, more...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	line, err := lines.ReadString('\n')
-	if err != nil {
-		_ = p.cmd.Wait()
-		t.Fatalf("serve ended before it was ready: %v\n%s", err, p.log)
-	}
-	if n, err := fmt.Sscanf(line, "bugle ready sip=%s http=%s admin=%s data=", &p.sip, &p.http, &p.admin); n != 3 {
-		t.Fatalf("the ready line is %q: %v", line, err)
-	}
-	p.output.Go(func() { _, _ = io.Copy(io.Discard, lines) })
+	p := &program{started, data}
 	t.Cleanup(func() {
-		if p.cmd.ProcessState == nil {
+		if !p.Ended() {
 			p.end(t, syscall.SIGTERM)
 		}
-		if strings.Contains(p.log.String(), "panic") {
-			t.Errorf("the server recovered from a panic:\n%s", p.log)
+		if strings.Contains(p.Log(), "panic") {
+			t.Errorf("the server recovered from a panic:\n%s", p.Log())
 		}
 	})
 	return p
@@ -97,22 +62,19 @@ func serve(t *testing.T, data string, environment []string, more ...string) *pro
 // end sends a signal and waits for the exit, which it returns.
 func (p *program) end(t *testing.T, signal os.Signal) *os.ProcessState {
 	t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	state, err := p.End(signal)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p.output.Wait()
-	killed := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
-	defer killed.Stop()
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState
+	return state
 }
 
 // api logs in to the program as its master account.
 func (p *program) api(t *testing.T) *bugletest.API {
 	t.Helper()
-	api := bugletest.NewAPI("http://"+p.http, nil)
+	api := bugletest.NewAPI("http://"+p.HTTP, nil)
 	if err := api.LoginKey(t.Context(), testKey); err != nil {
-		t.Fatalf("login: %v\n%s", err, p.log)
+		t.Fatalf("login: %v\n%s", err, p.Log())
 	}
 	return api
 }
@@ -134,10 +96,10 @@ func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 		name, value, _ := strings.Cut(line, ":")
 		found[name] = strings.TrimSpace(value)
 	}
-	if strings.Contains(p.log.String(), found["password"]) || strings.Contains(p.log.String(), found["API key"]) {
+	if strings.Contains(p.Log(), found["password"]) || strings.Contains(p.Log(), found["API key"]) {
 		t.Error("the log tells the credentials")
 	}
-	api := bugletest.NewAPI("http://"+p.http, nil)
+	api := bugletest.NewAPI("http://"+p.HTTP, nil)
 	if err := api.LoginUser(t.Context(), found["account"], found["user"], found["password"]); err != nil {
 		t.Errorf("the password does not log in: %v", err)
 	}
@@ -145,7 +107,7 @@ func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 		t.Errorf("the API key does not log in: %v", err)
 	}
 	if state := p.end(t, syscall.SIGTERM); state.ExitCode() != 0 {
-		t.Fatalf("exit %v\n%s", state, p.log)
+		t.Fatalf("exit %v\n%s", state, p.Log())
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -154,7 +116,7 @@ func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the second start wrote credentials again")
 	}
-	api = bugletest.NewAPI("http://"+again.http, nil)
+	api = bugletest.NewAPI("http://"+again.HTTP, nil)
 	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
 		t.Errorf("the API key does not log in after a restart: %v", err)
 	}

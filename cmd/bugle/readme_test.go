@@ -26,7 +26,7 @@ func TestReadme(t *testing.T) {
 	}
 	script, _, _ = strings.Cut(script, "```")
 	p := serve(t, filepath.Join(t.TempDir(), "data"), chosen)
-	script = strings.Replace(script, "127.0.0.1:8000", p.http, 1) + "\necho; echo $account $directory"
+	script = strings.Replace(script, "127.0.0.1:8000", p.HTTP, 1) + "\necho; echo $account $directory"
 	cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script)
 	cmd.Env = append(os.Environ(), chosen...)
 	out, err := cmd.CombinedOutput()

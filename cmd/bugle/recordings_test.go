@@ -44,7 +44,7 @@ func TestUploadedAudioIsHeard(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := call.WaitTone(ctx, hertz); err != nil {
-			t.Errorf("%s: %v\n%s", number, err, o.log)
+			t.Errorf("%s: %v\n%s", number, err, o.Log())
 		}
 		if err := call.Hangup(ctx); err != nil {
 			t.Error(err)

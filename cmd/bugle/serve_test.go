@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +27,7 @@ func openOffice(t *testing.T, data string, more ...string) *office {
 	o := &office{program: p, api: p.api(t)}
 	var err error
 	if o.company, err = found(t.Context(), o.api, "demo.test", secret); err != nil {
-		t.Fatalf("%v\n%s", err, p.log)
+		t.Fatalf("%v\n%s", err, p.Log())
 	}
 	return o
 }
@@ -40,7 +39,7 @@ func (o *office) phone(t *testing.T, extension string, behaviour bugletest.Behav
 		if who.extension != extension {
 			continue
 		}
-		p, err := bugletest.New(bugletest.Options{Server: netip.MustParseAddrPort(o.sip), Realm: o.company.realm,
+		p, err := bugletest.New(bugletest.Options{Server: o.SIP, Realm: o.company.realm,
 			Username: extension, Password: who.password, DisplayName: who.name(), Behaviour: behaviour,
 			FirstPort: 30000, LastPort: 39998})
 		if err != nil {
@@ -48,7 +47,7 @@ func (o *office) phone(t *testing.T, extension string, behaviour bugletest.Behav
 		}
 		t.Cleanup(func() { _ = p.Close() })
 		if err := p.Register(t.Context()); err != nil {
-			t.Fatalf("register %s: %v\n%s", extension, err, o.log)
+			t.Fatalf("register %s: %v\n%s", extension, err, o.Log())
 		}
 		return p
 	}
@@ -72,10 +71,10 @@ func (o *office) talk(t *testing.T, from *bugletest.Phone, number string) *bugle
 		t.Fatal(err)
 	}
 	if err := call.WaitAnswer(ctx); err != nil {
-		t.Fatalf("dial %s: %v\n%s", number, err, o.log)
+		t.Fatalf("dial %s: %v\n%s", number, err, o.Log())
 	}
 	if _, err := call.WaitTone(ctx, calleeTone); err != nil {
-		t.Fatalf("the caller hears nothing: %v\n%s", err, o.log)
+		t.Fatalf("the caller hears nothing: %v\n%s", err, o.Log())
 	}
 	return call
 }
@@ -103,7 +102,7 @@ func TestRegistrationsSurviveARestart(t *testing.T) {
 	ann := o.phone(t, "1001", bugletest.Behaviour{})
 	o.phone(t, "1002", bugletest.Answering(0, calleeTone))
 	o.end(t, syscall.SIGTERM)
-	o.program = serve(t, data, chosen, "--sip", o.sip)
+	o.program = serve(t, data, chosen, "--sip", o.SIP.String())
 	call := o.talk(t, ann, "1002")
 	if err := call.Hangup(within(t)); err != nil {
 		t.Fatal(err)
@@ -151,7 +150,7 @@ func TestSIGTERMLetsLiveCallsFinish(t *testing.T) {
 	conor := o.phone(t, "1002", bugletest.Answering(0, calleeTone))
 	call := o.talk(t, ann, "1002")
 	other := <-conor.Incoming()
-	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := o.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	for { // until the signal has been taken
@@ -167,7 +166,7 @@ func TestSIGTERMLetsLiveCallsFinish(t *testing.T) {
 		t.Error(err)
 	}
 	if state := o.end(t, syscall.SIGTERM); state.ExitCode() != 0 {
-		t.Fatalf("exit %v\n%s", state, o.log)
+		t.Fatalf("exit %v\n%s", state, o.Log())
 	}
 	sealKey, err := store.LoadKey(filepath.Join(data, "key"))
 	if err != nil {

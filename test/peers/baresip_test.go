@@ -71,7 +71,7 @@ func (o *office) newBaresipBy(username string, hertz float64, codec, transport s
 	b.write("config", config)
 	b.write("contacts", "")
 	b.write("accounts", fmt.Sprintf("<sip:%[1]s@%[2]s>;auth_user=%[1]s;auth_pass=%[3]s;outbound=\"sip:%[4]s;transport=%[5]s\";regint=120;"+
-		"audio_codecs=%[6]s\n", username, o.realm, o.passwords[username], serving.sip, transport, codec))
+		"audio_codecs=%[6]s\n", username, o.realm, o.passwords[username], serving.SIP, transport, codec))
 	pcm := make([]int16, 60*media.SampleRate)
 	for i := range pcm {
 		pcm[i] = int16(5000 * math.Sin(2*math.Pi*hertz*float64(i)/media.SampleRate))
@@ -95,7 +95,7 @@ func (b *baresip) run(control string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "baresip", "-4", "-f", b.dir)
-	var out lockedBuffer
+	var out bugletest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
 	ended := make(chan struct{})

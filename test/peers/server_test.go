@@ -1,15 +1,11 @@
 package peers
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,32 +26,10 @@ const apiKey = "89abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567
 
 // serving is the one `bugle serve` that all tests of this package use, each with an account of its own.
 var serving struct {
-	once  sync.Once
-	err   error
-	cmd   *exec.Cmd
-	log   lockedBuffer
-	dir   string
-	sip   netip.AddrPort
-	http  string
-	admin string
-	read  sync.WaitGroup
-}
-
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	*bugletest.Program
+	once sync.Once
+	err  error
+	dir  string
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servedTests{m}) }
@@ -67,7 +41,7 @@ type servedTests struct{ m *testing.M }
 func (s servedTests) Run() int {
 	status := s.m.Run()
 	if err := stopServing(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n%s\n", err, serving.log.String())
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return status
@@ -80,33 +54,13 @@ func startServing() error {
 		return err
 	}
 	binary := filepath.Join(serving.dir, "bugle")
-	build := exec.Command("go", "build", fmt.Sprintf("-race=%v", raced), "-o", binary, "bugle/cmd/bugle")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building bugle: %w\n%s", err, out)
-	}
-	serving.cmd = exec.Command(binary, "serve", "--data-dir", filepath.Join(serving.dir, "data"), "--sip", "127.0.0.1:0",
-		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rtp-ports", "22000-25999", "--egress-allow", "127.0.0.0/8",
-		"--drain", "1s")
-	serving.cmd.Env = []string{"BUGLE_API_KEY=" + apiKey, "PATH=" + os.Getenv("PATH"), "HOME=" + serving.dir}
-	serving.cmd.Stderr = &serving.log
-	stdout, err := serving.cmd.StdoutPipe()
-	if err != nil {
+	if err := bugletest.BuildProgram(context.Background(), binary, fmt.Sprintf("-race=%v", raced)); err != nil {
 		return err
 	}
-	if err := serving.cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(stdout)
-	line, err := lines.ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("serve ended before it was ready: %w", err)
-	}
-	var sip string
-	if n, err := fmt.Sscanf(line, "bugle ready sip=%s http=%s admin=%s data=", &sip, &serving.http, &serving.admin); n != 3 {
-		return fmt.Errorf("the ready line is %q: %w", line, err)
-	}
-	serving.read.Go(func() { _, _ = io.Copy(io.Discard, lines) })
-	serving.sip, err = netip.ParseAddrPort(sip)
+	serving.Program, err = bugletest.StartProgram(context.Background(), bugletest.ProgramOptions{Path: binary,
+		DataDir:     filepath.Join(serving.dir, "data"),
+		Environment: []string{"BUGLE_API_KEY=" + apiKey, "PATH=" + os.Getenv("PATH"), "HOME=" + serving.dir},
+		Arguments:   []string{"--rtp-ports", "22000-25999", "--drain", "1s"}})
 	return err
 }
 
@@ -115,35 +69,18 @@ func stopServing() error {
 	if serving.dir != "" {
 		defer os.RemoveAll(serving.dir)
 	}
-	if serving.cmd == nil || serving.cmd.Process == nil {
+	if serving.Program == nil {
 		return nil
 	}
-	panics := countPanics()
-	_ = serving.cmd.Process.Signal(syscall.SIGTERM)
-	killed := time.AfterFunc(time.Minute, func() { _ = serving.cmd.Process.Kill() })
-	defer killed.Stop()
-	serving.read.Wait()
-	if err := serving.cmd.Wait(); err != nil {
-		return fmt.Errorf("bugle serve ended with %w", err)
+	panics := serving.Panics(context.Background())
+	state, err := serving.End(syscall.SIGTERM)
+	if err == nil && !state.Success() {
+		err = fmt.Errorf("bugle serve ended with %v", state)
 	}
-	return panics
-}
-
-func countPanics() error {
-	client := &http.Client{Timeout: 5 * time.Second}
-	defer client.CloseIdleConnections()
-	answer, err := client.Get("http://" + serving.admin + "/metrics")
-	if err != nil {
-		return err
+	if err := errors.Join(panics, err); err != nil {
+		return fmt.Errorf("%w\n%s", err, serving.Log())
 	}
-	defer answer.Body.Close()
-	lines := bufio.NewScanner(answer.Body)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "bugle_panics_total") && !strings.HasSuffix(lines.Text(), " 0") {
-			return errors.New("the server recovered from a panic: " + lines.Text())
-		}
-	}
-	return lines.Err()
+	return nil
 }
 
 // office is an account with three people and a directory, made over the HTTP API.
@@ -166,13 +103,13 @@ func newOffice(t *testing.T) *office {
 	t.Helper()
 	serving.once.Do(func() { serving.err = startServing() })
 	if serving.err != nil {
-		t.Fatalf("%v\n%s", serving.err, serving.log.String())
+		t.Fatal(serving.err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	client := &http.Client{Timeout: 20 * time.Second}
 	t.Cleanup(client.CloseIdleConnections)
-	o := &office{t: t, ctx: ctx, api: bugletest.NewAPI("http://"+serving.http, client), passwords: map[string]string{}}
+	o := &office{t: t, ctx: ctx, api: bugletest.NewAPI("http://"+serving.HTTP, client), passwords: map[string]string{}}
 	must(t, o.api.LoginKey(ctx, apiKey))
 	tag := strings.ToLower(rand.Text()[:8])
 	o.realm, o.lee, o.bob, o.cleo = tag+".peers.example", "lee"+tag, "bob"+tag, "cleo"+tag
@@ -211,7 +148,7 @@ func (o *office) employ(first, last, extension, username, directory string) {
 func (o *office) phone(username string, behaviour bugletest.Behaviour) *bugletest.Phone {
 	o.t.Helper()
 	began := time.Now()
-	p, err := bugletest.New(bugletest.Options{Server: serving.sip, Realm: o.realm, Username: username,
+	p, err := bugletest.New(bugletest.Options{Server: serving.SIP, Realm: o.realm, Username: username,
 		Password: o.passwords[username], Behaviour: behaviour, Recogniser: prompts(), FirstPort: 26000, LastPort: 27998,
 		OnEvent: func(_ *bugletest.PhoneCall, e bugletest.Event) {
 			o.t.Logf("%6.2f %s %s", time.Since(began).Seconds(), username, e)
@@ -233,7 +170,7 @@ func (o *office) next(p *bugletest.Phone) *bugletest.PhoneCall {
 	case call := <-p.Incoming():
 		return call
 	case <-o.ctx.Done():
-		o.t.Fatalf("no call came in\n%.4000s", serving.log.String())
+		o.t.Fatalf("no call came in\n%.4000s", serving.Log())
 		return nil
 	}
 }
