@@ -35,7 +35,7 @@ type Options struct {
 // not block. No event begins after Session.Close returned, except one whose call was already being made. Of more than
 // 256 events that wait the newest are dropped.
 type Events interface {
-	// OnDigit: the party pressed a key (0-9, *, #, A-D), by RFC 4733, in the audio, or by Session.Digit; once a key.
+	// OnDigit: the party pressed a key (0-9, *, #, A-D), by RFC 4733 or in the audio; once a key.
 	OnDigit(key byte)
 	// OnPlayEnded: the last of Play's clips has been played.
 	OnPlayEnded(token int)

@@ -61,9 +61,9 @@ func TestPanicInEventsEndsTheSession(t *testing.T) {
 		engine := newTestEngine(t, options)
 		events := explosive{newNotes()}
 		s := newPhone(t, loopback).call(engine, "0", events)
-		s.Digit('1')
-		s.Digit('*')
-		s.Digit('2')
+		s.events.digit('1')
+		s.events.digit('*')
+		s.events.digit('2')
 		if reason := <-told; reason != "the owner's" {
 			t.Errorf("told of %v", reason)
 		}
@@ -94,7 +94,7 @@ func TestNoEventBeginsAfterClose(t *testing.T) {
 		caller := newPhone(t, loopback)
 		s := caller.call(engine, "0 101", owner)
 		for range 10 {
-			s.Digit('1')
+			s.events.digit('1')
 		}
 		s.Play(1, []*Clip{NewClip("", Tone(20*time.Millisecond, 500))}, false)
 		<-owner.entered
@@ -122,7 +122,7 @@ func TestEventsAreBounded(t *testing.T) {
 	owner := blocked{newNotes(), make(chan struct{}, 3*eventLimit), make(chan struct{})}
 	l, _ := b.leg(usual, owner)
 	for range 2 * eventLimit {
-		l.inform('1')
+		l.session.events.digit('1')
 	}
 	close(owner.release)
 	waitFor(t, "every event", func() bool {

@@ -202,11 +202,7 @@ func (l *leg) listenForKeys() {
 
 // inform is a key that came by signalling.
 func (l *leg) inform(key byte) {
-	if l.closed {
-		return
-	}
-	l.session.events.digit(upper(key))
-	if l.peer != nil {
+	if !l.closed && l.peer != nil {
 		l.peer.sendKey(key)
 	}
 }

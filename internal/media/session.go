@@ -154,8 +154,8 @@ func (s *Session) DetectDigits(on bool) {
 	})
 }
 
-// Digit is a key that the party pressed and its phone sent by SIP INFO. It becomes OnDigit, and is sent on to the
-// session that this one is joined to.
+// Digit sends a key, which the party's phone sent by SIP INFO, on to the session that this one is joined to. It is no
+// OnDigit: who took the INFO knows of the key, and in which order it came.
 func (s *Session) Digit(key byte) {
 	if _, ok := eventOf(key); ok {
 		s.post(func(l *leg) { l.inform(key) })

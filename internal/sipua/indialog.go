@@ -101,6 +101,7 @@ func (l *leg) info(tx *sip.ServerTransaction, req *sip.Message) {
 		l.agent.reply(tx, req, 200, "")
 		if !l.ended {
 			l.session.Digit(key)
+			l.post(call.Digit{Key: key}) // before whatever the next request brings: a phone hangs up right after its last key
 		}
 	}
 }

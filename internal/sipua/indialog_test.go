@@ -183,6 +183,25 @@ func TestInfoDigits(t *testing.T) {
 	k.none()
 }
 
+func TestAKeyByInfoIsHeardBeforeTheHangUpThatFollows(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := s.peer("ann")
+	for range 20 {
+		p.fresh()
+		_, k := s.answered(p)
+		p.within("INFO", []string{"Content-Type: application/dtmf-relay"}, "Signal=5\r\n")
+		p.within("BYE", nil, "")
+		if e := next[call.Digit](k); e.Key != '5' {
+			t.Errorf("key %c", e.Key)
+		}
+		next[call.Ended](k)
+		p.expect(200)
+		p.expect(200)
+	}
+	s.settled()
+}
+
 func TestBlindTransfer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
