@@ -39,7 +39,7 @@ type Events interface {
 	OnDigit(key byte)
 	// OnPlayEnded: the last of Play's clips has been played.
 	OnPlayEnded(token int)
-	// OnMediaTimeout: no RTP came for Options.MediaTimeout although the session is not held; it repeats while that
+	// OnMediaTimeout: no RTP came for Options.MediaTimeout although the party is to speak and listen; it repeats while that
 	// lasts. Or the session failed by a defect of ours and carries no media any more.
 	OnMediaTimeout()
 }

@@ -279,7 +279,7 @@ func (l *leg) everySecond() {
 		return
 	}
 	now := l.core.now
-	if l.agreed.send && now >= l.complain {
+	if l.agreed.send && l.agreed.listen && now >= l.complain {
 		l.complain = now + l.core.timeout
 		l.session.events.silent()
 	}

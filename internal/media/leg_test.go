@@ -103,7 +103,7 @@ func TestMediaTimeout(t *testing.T) {
 	b.skip(59 * time.Second)
 	l.receive(netip.MustParseAddrPort("198.51.100.1:9"), rtpPacket(0, 2, 0, make([]byte, 160))) // a stranger's does not count
 	l.receive(party, rtpPacket(99, 2, 0, make([]byte, 160)))                                    // nor does another format
-	l.inform('0')                                                                               // follows whatever came before
+	l.session.events.digit('0')                                                                 // follows whatever came before
 	events.waitDigits(t, "0")
 	if events.count() != 0 {
 		t.Fatal("a timeout before its time")
@@ -113,13 +113,15 @@ func TestMediaTimeout(t *testing.T) {
 	b.skip(61 * time.Second)
 	events.wait(t, "a second timeout", func() bool { return events.timeouts == 2 })
 
-	hold := usual
-	hold.send = false
+	hold, mute := usual, usual
+	hold.send, mute.listen = false, false
 	l.agree(hold)
+	b.skip(10 * time.Minute)
+	l.agree(mute) // the party said that it only listens
 	b.skip(10 * time.Minute)
 	l.agree(usual)
 	b.skip(59 * time.Second)
-	l.inform('1')
+	l.session.events.digit('1')
 	events.waitDigits(t, "01")
 	if events.count() != 2 {
 		t.Error("a timeout on hold, or right after it")
