@@ -25,6 +25,7 @@ var rooms = map[string]struct {
 	"internal/directory":             {[]string{"."}, "search is pure"},
 	"internal/registrar":             {[]string{"."}, "the location service has no sockets"},
 	"internal/store":                 {[]string{"."}, "storage knows documents, not what they mean"},
+	"internal/store/pgtest":          {nil, "a PostgreSQL for tests knows nobody"},
 	"internal/egress":                {[]string{"."}, "the guard of outgoing connections knows addresses only"},
 	"internal/speech":                {[]string{".", "internal/media"}, "speech makes audio"},
 	"internal/call":                  {[]string{".", "internal/media"}, "a call has audio, and signalling reaches it through Leg"},

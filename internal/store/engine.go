@@ -13,35 +13,89 @@ import (
 type engine interface {
 	readers() *sql.DB
 	writer() *sql.DB
+	prepares() bool               // the driver keeps prepared statements by itself
 	rebind(query string) string   // ? to the database's own parameter form
+	locking() string              // ends a query of documents d in a write transaction, so that they stay as they were read
 	unavailable(err error) bool   // the database, its disk or its network failed, not the request
 	serialization(err error) bool // the transaction lost against another one and may be run again
+	doubtful(err error) bool      // a commit that failed so may have happened
 	present() error               // the database is where it was when it was opened
 	close() error
 }
 
-// pool keeps the prepared statements of one sql.DB, by their text.
+// statement is one query, prepared or not.
+type statement interface {
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+}
+
+// bare is the statement of a driver that prepares by itself.
+type bare struct {
+	on interface {
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	}
+	query string
+}
+
+func (b bare) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
+	return b.on.QueryContext(ctx, b.query, args...)
+}
+
+func (b bare) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
+	return b.on.QueryRowContext(ctx, b.query, args...)
+}
+
+func (b bare) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
+	return b.on.ExecContext(ctx, b.query, args...)
+}
+
+// pool keeps the statements of one sql.DB, by their text: prepared, or in the database's own parameter form.
 type pool struct {
-	db     *sql.DB
-	rebind func(string) string
+	db *sql.DB
+	e  engine
 
 	mu    sync.RWMutex
 	stmts map[string]*sql.Stmt
+	bound map[string]string
 }
 
-func newPool(db *sql.DB, rebind func(string) string) *pool {
-	return &pool{db: db, rebind: rebind, stmts: map[string]*sql.Stmt{}}
+func newPool(db *sql.DB, e engine) *pool {
+	return &pool{db: db, e: e, stmts: map[string]*sql.Stmt{}, bound: map[string]string{}}
 }
 
-// stmt returns the prepared statement for query. The texts are a fixed set, so the map does not grow.
-func (p *pool) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+// rebound is the query in the database's own form. The texts are a fixed set, so the map does not grow.
+func (p *pool) rebound(query string) string {
+	p.mu.RLock()
+	bound, known := p.bound[query]
+	p.mu.RUnlock()
+	if !known {
+		bound = p.e.rebind(query)
+		p.mu.Lock()
+		p.bound[query] = bound
+		p.mu.Unlock()
+	}
+	return bound
+}
+
+// stmt returns the statement for query.
+func (p *pool) stmt(ctx context.Context, query string) (statement, error) {
+	if p.e.prepares() {
+		return bare{p.db, p.rebound(query)}, nil
+	}
+	return p.prepared(ctx, query)
+}
+
+func (p *pool) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.RLock()
 	st := p.stmts[query]
 	p.mu.RUnlock()
 	if st != nil {
 		return st, nil
 	}
-	fresh, err := p.db.PrepareContext(ctx, p.rebind(query))
+	fresh, err := p.db.PrepareContext(ctx, p.e.rebind(query))
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +120,7 @@ func (p *pool) close() {
 
 // querier reads: the read pool, or the transaction of a write.
 type querier interface {
+	locking() string
 	row(ctx context.Context, query string, args ...any) scanner
 	rows(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -75,6 +130,9 @@ type scanner interface{ Scan(dest ...any) error }
 type failedRow struct{ err error }
 
 func (f failedRow) Scan(...any) error { return f.err }
+
+// locking: what is read outside of a transaction may change at once.
+func (p *pool) locking() string { return "" }
 
 func (p *pool) row(ctx context.Context, query string, args ...any) scanner {
 	st, err := p.stmt(ctx, query)
@@ -96,7 +154,7 @@ func (p *pool) rows(ctx context.Context, query string, args ...any) (*sql.Rows, 
 type transaction struct {
 	tx      *sql.Tx
 	pool    *pool
-	stmts   map[string]*sql.Stmt
+	stmts   map[string]statement
 	missing []string // prepared for this transaction only; the pool prepares them once its connection is free
 }
 
@@ -105,11 +163,14 @@ func (p *pool) begin(ctx context.Context) (*transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{tx: tx, pool: p, stmts: map[string]*sql.Stmt{}}, nil
+	return &transaction{tx: tx, pool: p, stmts: map[string]statement{}}, nil
 }
 
 // stmt must not prepare on the pool: its only connection may be this transaction's.
-func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+func (t *transaction) stmt(ctx context.Context, query string) (statement, error) {
+	if t.pool.e.prepares() {
+		return bare{t.tx, t.pool.rebound(query)}, nil
+	}
 	if st := t.stmts[query]; st != nil {
 		return st, nil
 	}
@@ -120,7 +181,7 @@ func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error)
 		st = t.tx.StmtContext(ctx, st)
 	} else {
 		var err error
-		if st, err = t.tx.PrepareContext(ctx, t.pool.rebind(query)); err != nil {
+		if st, err = t.tx.PrepareContext(ctx, t.pool.e.rebind(query)); err != nil {
 			return nil, err
 		}
 		t.missing = append(t.missing, query)
@@ -128,6 +189,8 @@ func (t *transaction) stmt(ctx context.Context, query string) (*sql.Stmt, error)
 	t.stmts[query] = st
 	return st, nil
 }
+
+func (t *transaction) locking() string { return t.pool.e.locking() }
 
 func (t *transaction) row(ctx context.Context, query string, args ...any) scanner {
 	st, err := t.stmt(ctx, query)
@@ -194,7 +257,7 @@ func (t *transaction) rollback() {
 
 func (t *transaction) learn() {
 	for _, query := range t.missing {
-		_, _ = t.pool.stmt(context.Background(), query) // the next transaction tries again when it fails
+		_, _ = t.pool.prepared(context.Background(), query) // the next transaction tries again when it fails
 	}
 	t.missing = nil
 }

@@ -201,16 +201,27 @@ func exerciseCancel(t *testing.T, o opener) {
 		cancel()
 		return tx.Put(&d, AnyRev)
 	}))
-	// One that waits for its turn gives up waiting.
+	// One that waits for its turn at a document gives up waiting.
 	inside, leave := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- s.Write(t.Context(), func(tx *Tx) error { close(inside); <-leave; return nil })
+		done <- s.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.Get("acme", "user", "u1")
+			close(inside)
+			<-leave
+			return err
+		})
 	}()
 	<-inside
-	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err = s.Write(ctx, func(tx *Tx) error { t.Error("ran"); return nil })
+	err = s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.Get("acme", "user", "u1")
+		if err == nil {
+			t.Error("a document that another transaction has read was given to a second one")
+		}
+		return err
+	})
 	wantKind(t, err, bugle.KindUnavailable)
 	close(leave)
 	if err := <-done; err != nil {

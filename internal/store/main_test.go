@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"bugle/internal/store/pgtest"
 )
 
 // The test binary runs itself as the writer that is killed, or watched by strace.
@@ -12,5 +14,5 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("BUGLE_STORE_WRITER"); dir != "" {
 		os.Exit(writerMain(dir))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.M{M: m})
 }

@@ -66,12 +66,13 @@ func (s *Store) readable() querier {
 
 type absent struct{ err error }
 
+func (a absent) locking() string                                         { return "" }
 func (a absent) row(context.Context, string, ...any) scanner             { return failedRow(a) }
 func (a absent) rows(context.Context, string, ...any) (*sql.Rows, error) { return nil, a.err }
 
 func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool) (Document, error) {
 	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+
-		` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?`, id, accountID, typ))
+		` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?`+r.locking(), id, accountID, typ))
 	if errors.Is(err, sql.ErrNoRows) || err == nil && d.Deleted && !deleted {
 		return Document{}, notFound("store.Get", typ)
 	}
@@ -80,7 +81,7 @@ func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool
 
 func getByKey(ctx context.Context, r querier, key Key) (Document, error) {
 	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+` FROM document_keys k JOIN documents d ON d.id = k.document_id`+
-		` WHERE k.space = ? AND k.scope = ? AND k.value = ?`, key.Space, key.Scope, key.Value))
+		` WHERE k.space = ? AND k.scope = ? AND k.value = ?`+r.locking(), key.Space, key.Scope, key.Value))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Document{}, notFound("store.GetByKey", key.Space)
 	}
@@ -152,7 +153,7 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 	}
 	limit := q.limit()
 	rows, err := r.rows(ctx, `SELECT `+documentColumns+from+` ORDER BY `+
-		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ?`, append(args, limit+1)...)
+		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ?`+r.locking(), append(args, limit+1)...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,16 +45,24 @@ type sqliteEngine struct {
 func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) {
 	e, err := openSQLite(ctx, path)
 	if err != nil {
-		var known *bugle.Error
-		if errors.As(err, &known) {
-			return nil, err
-		}
-		return nil, &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindUnavailable,
-			Message: "the database " + path + " cannot be opened", Err: err}
+		return nil, unopened("store.OpenSQLite", path, err)
 	}
-	s := newStore(e, opts)
-	if opts.Sealer != nil {
-		if err := s.checkSealer(ctx, opts.Sealer); err != nil {
+	return sealedStore(ctx, newStore(e, opts))
+}
+
+// unopened is the error of an Open: its own, or that the database called name cannot be opened.
+func unopened(op, name string, err error) error {
+	var known *bugle.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return &bugle.Error{Op: op, Kind: bugle.KindUnavailable, Message: "the database " + name + " cannot be opened", Err: err}
+}
+
+// sealedStore returns s, whose secrets its key opens, else closes it.
+func sealedStore(ctx context.Context, s *Store) (*Store, error) {
+	if s.opts.Sealer != nil {
+		if err := s.checkSealer(ctx, s.opts.Sealer); err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -94,7 +101,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
 	if err := e.checkVersion(ctx); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, e.one); err != nil {
+	if err := migrate(ctx, e.one, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite"); err != nil {
 		return nil, err
 	}
 	if e.reader, err = openPool(path, sqliteReaders+1, "&_pragma=query_only(1)"); err != nil {
@@ -177,27 +184,6 @@ func olderVersion(a, b string) bool {
 	return len(as) < len(bs)
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if current > target {
-		return &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindInvalid, Message: fmt.Sprintf(
-			"the database has the tables of a newer bugle (version %d, this program knows %d)", current, target)}
-	}
-	_, err = p.Up(ctx)
-	return err
-}
-
 func (e *sqliteEngine) walPath() string { return e.path + "-wal" }
 
 func (e *sqliteEngine) remember() (err error) {
@@ -226,14 +212,19 @@ func (e *sqliteEngine) writer() *sql.DB  { return e.one }
 
 func (e *sqliteEngine) rebind(query string) string { return query }
 
+func (e *sqliteEngine) prepares() bool { return false }
+
+// locking: there is one writer.
+func (e *sqliteEngine) locking() string { return "" }
+
+// doubtful: SQLite knows what it has committed.
+func (e *sqliteEngine) doubtful(error) bool { return false }
+
 // serialization: with one writer no transaction loses against another.
 func (e *sqliteEngine) serialization(error) bool { return false }
 
 // Result codes of SQLite that speak of the file, the disk or memory (https://sqlite.org/rescode.html).
 func (e *sqliteEngine) unavailable(err error) bool {
-	if errors.Is(err, errGone) {
-		return true
-	}
 	var failure *sqlite.Error
 	if !errors.As(err, &failure) {
 		return false

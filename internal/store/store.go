@@ -31,6 +31,9 @@ type Store struct {
 	read   *pool
 	write  *pool
 
+	name     string        // tells this store's notifications from those of others on its database
+	announce chan struct{} // tells others of commits; nil where there are none
+
 	mu     sync.Mutex
 	nudges map[chan struct{}]struct{}
 	hooks  map[committing]struct{}
@@ -72,9 +75,9 @@ func newStore(e engine, opts Options) *Store {
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(any) {}
 	}
-	s := &Store{engine: e, opts: opts, nudges: map[chan struct{}]struct{}{}, hooks: map[committing]struct{}{}}
+	s := &Store{engine: e, opts: opts, name: bugle.NewID(), nudges: map[chan struct{}]struct{}{}, hooks: map[committing]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.read, s.write = newPool(e.readers(), e.rebind), newPool(e.writer(), e.rebind)
+	s.read, s.write = newPool(e.readers(), e), newPool(e.writer(), e)
 	s.bindings = newGroupWriter(s, "bindings", bindingsWait, s.writeBindings)
 	s.calls = newGroupWriter(s, "calls", callsWait, s.writeCalls)
 	s.wg.Go(s.sweepNowAndThen)
@@ -144,6 +147,15 @@ func (s *Store) nudge() {
 		case ch <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// committed nudges the followers of this process and has those of others nudged.
+func (s *Store) committed() {
+	s.nudge()
+	select {
+	case s.announce <- struct{}{}:
+	default: // one is on its way, or there is nobody
 	}
 }
 

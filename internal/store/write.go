@@ -92,7 +92,7 @@ func (s *Store) commitChanges(t *transaction, changes []pending) error {
 	for _, h := range hooks {
 		h.apply(commits)
 	}
-	s.nudge()
+	s.committed()
 	return nil
 }
 
