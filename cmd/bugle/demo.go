@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,7 +123,9 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.log, s.password, s.apiKey = d.log, secret(), ""
+	key := make([]byte, 32)
+	rand.Read(key)
+	s.log, s.password, s.apiKey = d.log, secret(), hex.EncodeToString(key)
 	s.onStep = d.narrate.step
 	d.server, err = start(ctx, s)
 	if err != nil {

@@ -79,6 +79,15 @@ func (p *program) api(t *testing.T) *bugletest.API {
 	return api
 }
 
+func readCredentials(text string) map[string]string {
+	found := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		found[name] = strings.TrimSpace(value)
+	}
+	return found
+}
+
 func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -91,11 +100,7 @@ func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
 		t.Errorf("first-credentials has mode %o", info.Mode().Perm())
 	}
-	found := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		found[name] = strings.TrimSpace(value)
-	}
+	found := readCredentials(string(text))
 	if strings.Contains(p.Log(), found["password"]) || strings.Contains(p.Log(), found["API key"]) {
 		t.Error("the log tells the credentials")
 	}
@@ -119,6 +124,40 @@ func TestFirstStartWritesCredentialsOnce(t *testing.T) {
 	api = bugletest.NewAPI("http://"+again.HTTP, nil)
 	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
 		t.Errorf("the API key does not log in after a restart: %v", err)
+	}
+}
+
+// TestCredentialsThatCannotBeWrittenLeaveNoAccount: otherwise nobody would know the password of the account that is there.
+func TestCredentialsThatCannotBeWrittenLeaveNoAccount(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(data, "first-credentials")
+	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil { // also for root
+		t.Fatal(err)
+	}
+	_, err := bugletest.StartProgram(t.Context(), bugletest.ProgramOptions{Path: os.Args[0], DataDir: data,
+		Environment: bugleEnvironment(t, nil)})
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "no account was made") {
+		t.Fatalf("the start does not fail, or does not say why: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(data, ".first-credentials*")); len(left) > 0 {
+		t.Errorf("the start left %v", left)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, data, nil)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := readCredentials(string(text))
+	api := bugletest.NewAPI("http://"+p.HTTP, nil)
+	if err := api.LoginUser(t.Context(), found["account"], found["user"], found["password"]); err != nil {
+		t.Errorf("the password does not log in: %v", err)
+	}
+	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
+		t.Errorf("the API key does not log in: %v", err)
 	}
 }
 

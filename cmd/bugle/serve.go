@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
-
-	"golang.org/x/term"
 
 	"bugle"
 	"bugle/internal/call"
@@ -32,10 +29,6 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := v.tellCredentials(); err != nil {
-		v.close(context.WithoutCancel(ctx))
-		return err
-	}
 	fmt.Printf("bugle ready sip=%s http=%s admin=%s data=%s\n", v.sipAddr, v.httpAddr, v.adminAddr, s.dataDir)
 	select {
 	case <-ctx.Done():
@@ -45,26 +38,6 @@ func (c *serveCommand) Run(ctx context.Context) error {
 	}
 	v.stop(context.WithoutCancel(ctx))
 	return err
-}
-
-// tellCredentials shows the first start's credentials once: on a terminal, otherwise in a file that only the owner
-// reads. Those that the operator chose are not repeated.
-func (v *server) tellCredentials() error {
-	if !v.firstStart || v.password != "" && v.apiKey != "" {
-		return nil
-	}
-	text := fmt.Sprintf("account:  %s\nuser:     %s\npassword: %s\nAPI key:  %s\n", masterAccount, adminUser,
-		v.credentials.Password, v.credentials.APIKey)
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		fmt.Fprintf(os.Stderr, "\nThe first start made these credentials. They are shown this once:\n\n%s\n", text)
-		return nil
-	}
-	path := filepath.Join(v.dataDir, "first-credentials")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("first credentials: %w", err)
-	}
-	v.log.Info("the first start made credentials", "file", path)
-	return nil
 }
 
 // callEnded keeps the record of a call: who, where to, how it ended, and the steps that explain it.

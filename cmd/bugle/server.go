@@ -38,8 +38,6 @@ const (
 type server struct {
 	settings
 	sipAddr, httpAddr, adminAddr string
-	credentials                  crossbar.Credentials
-	firstStart                   bool
 
 	meters    *meters
 	draining  atomic.Bool
@@ -201,8 +199,9 @@ func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module
 	v.calls = call.NewRegistry(v.maxCalls)
 	calls := &call.Settings{Registry: v.calls, Log: v.log, Ringback: []*media.Clip{media.Ringback()}, OnEnd: v.callEnded,
 		OnStep: v.onStep, OnPanic: v.meters.onPanic("call")}
-	flows := callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Log: v.log,
+	flows := callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Audio: v.speaker, Log: v.log,
 		OnPanic: v.meters.onPanic("callflow")})
+	calls.HoldMusic, calls.HoldTone = flows.HoldMusic, []*media.Clip{media.Hold()}
 	v.agent = sipua.New(sipua.Options{Media: engine, Registrar: v.registrar, Directory: known, Egress: guard, Log: v.log,
 		OnPanic: v.meters.onPanic("sipua"), Digest: v.digest, MaxCalls: v.maxCalls,
 		Invites: sipua.InviteHandlerFunc(func(in sipua.Incoming) call.Sink {
@@ -268,8 +267,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err != nil {
 		return err
 	}
-	v.credentials, v.firstStart, err = api.EnsureMaster(ctx, v.password, v.apiKey)
-	if err != nil {
+	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}
 	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api)

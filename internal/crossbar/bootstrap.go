@@ -22,8 +22,10 @@ type Credentials struct {
 
 // EnsureMaster creates the account master with the user admin when there is no master account yet, and reports whether
 // it did. An empty password or API key is made up; a given key has 64 hexadecimal digits. When the account is there
-// already, nothing is changed and the credentials hold no secrets.
-func (a *API) EnsureMaster(ctx context.Context, password, apiKey string) (Credentials, bool, error) {
+// already, nothing is changed and the credentials hold no secrets. tell, when not nil, is given the credentials before the
+// account is written, and its error keeps the account from being made: what is told may come to nothing, but no account
+// comes to be whose password nobody was told.
+func (a *API) EnsureMaster(ctx context.Context, password, apiKey string, tell func(Credentials) error) (Credentials, bool, error) {
 	invalid := func(message string) error {
 		return &bugle.Error{Op: "crossbar.EnsureMaster", Kind: bugle.KindInvalid, Message: message}
 	}
@@ -55,6 +57,11 @@ func (a *API) EnsureMaster(ctx context.Context, password, apiKey string) (Creden
 	prepared, err := prepareUser(req, "", creating, userData)
 	if err != nil {
 		return Credentials{}, false, err
+	}
+	if tell != nil {
+		if err := tell(c); err != nil {
+			return Credentials{}, false, err
+		}
 	}
 	err = a.opts.Store.Write(ctx, func(tx *store.Tx) error {
 		top := &edit{req: req, res: a.resources["accounts"], tx: tx, how: creating, id: c.AccountID, owner: acc,

@@ -331,7 +331,7 @@ func TestAccounts(t *testing.T) {
 func TestEnsureMasterTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	again, created, err := w.api.EnsureMaster(context.Background(), "another password", "")
+	again, created, err := w.api.EnsureMaster(context.Background(), "another password", "", nil)
 	if err != nil || created || again.Password != "" || again.APIKey != "" || again.AccountID != w.master.AccountID {
 		t.Error(again, created, err)
 	}
@@ -339,7 +339,7 @@ func TestEnsureMasterTwice(t *testing.T) {
 	if a.code != 201 || a.at("is_master_account") != true {
 		t.Errorf("%d %s", a.code, a.text)
 	}
-	if _, _, err := w.api.EnsureMaster(context.Background(), "", "zz"); err == nil {
+	if _, _, err := w.api.EnsureMaster(context.Background(), "", "zz", nil); err == nil {
 		t.Error("a bad key was taken")
 	}
 }

@@ -190,7 +190,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 		t.Fatal(err)
 	}
 	created := false
-	if w.master, created, err = w.api.EnsureMaster(context.Background(), testPassword, testAPIKey); err != nil || !created {
+	if w.master, created, err = w.api.EnsureMaster(context.Background(), testPassword, testAPIKey, nil); err != nil || !created {
 		t.Fatal(created, err)
 	}
 	w.token = w.keyToken(testAPIKey)
