@@ -185,6 +185,7 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		{"file beats default", nil, []string{"--config", file("max-calls: 0\n")}, "--max-calls: 0"},
 		{"environment beats file", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--config", file("max-calls: 0\n")}, "--max-calls: -7"},
 		{"flag beats environment", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--max-calls=-9"}, "--max-calls: -9"},
+		{"days", nil, []string{"--call-record-days", "0"}, "--call-record-days: 0; 1 to"},
 		{"not YAML", nil, []string{"--config", file("a: [\n")}, "bugle.yaml"},
 	}
 	for _, c := range refused {

@@ -168,19 +168,7 @@ func TestSIGTERMLetsLiveCallsFinish(t *testing.T) {
 	if state := o.end(t, syscall.SIGTERM); state.ExitCode() != 0 {
 		t.Fatalf("exit %v\n%s", state, o.Log())
 	}
-	sealKey, err := store.LoadKey(filepath.Join(data, "key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := store.NewSealer(sealKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.OpenSQLite(t.Context(), filepath.Join(data, "bugle.db"), store.Options{Sealer: sealer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openData(t, data)
 	calls, _, err := s.Calls(t.Context(), store.CallQuery{AccountID: o.company.accountID})
 	if err != nil {
 		t.Fatal(err)
@@ -191,6 +179,25 @@ func TestSIGTERMLetsLiveCallsFinish(t *testing.T) {
 		}
 	}
 	t.Errorf("the call that was live at SIGTERM has no record: %+v", calls)
+}
+
+// openData opens the store of a server that is not running.
+func openData(t *testing.T, data string) *store.Store {
+	t.Helper()
+	key, err := store.LoadKey(filepath.Join(data, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := store.NewSealer(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.OpenSQLite(t.Context(), filepath.Join(data, "bugle.db"), store.Options{Sealer: sealer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // TestFullDisk fills the disk under a running server: writes are refused with 503, the live call goes on, registered

@@ -77,6 +77,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		return nil, err
 	}
 	v.background(func(ctx context.Context) { sweepBlobs(ctx, v.store, blobs, v.log) })
+	v.background(func(ctx context.Context) { sweepCalls(ctx, v.store, s.keepCalls, v.log) })
 	if err := v.openRegistrar(ctx); err != nil {
 		return nil, err
 	}

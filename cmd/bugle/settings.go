@@ -31,6 +31,7 @@ type settings struct {
 	egress    []netip.Prefix
 	maxCalls  int
 	drain     time.Duration
+	keepCalls time.Duration
 	keyFile   string
 	digest    string
 	flite     string // path or name of the program, "" for none
@@ -42,6 +43,8 @@ type settings struct {
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
+
+const maxCallDays = 36500
 
 // serveFlags are the flags of serve. Their names are the keys of the configuration file too.
 type serveFlags struct {
@@ -55,6 +58,7 @@ type serveFlags struct {
 	EgressAllow   []string      `env:"BUGLE_EGRESS_ALLOW" help:"Networks of private addresses that calls and requests may go out to, such as 10.0.0.0/8."`
 	MaxCalls      int           `env:"BUGLE_MAX_CALLS" default:"2000" help:"Calls at once; one more is answered 503."`
 	Drain         time.Duration `env:"BUGLE_DRAIN" default:"30s" help:"How long live calls may go on after SIGTERM."`
+	CallDays      int           `name:"call-record-days" env:"BUGLE_CALL_RECORD_DAYS" default:"90" help:"Days for which records of calls are kept."`
 	SecretKeyFile string        `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
 	SIPDigest     string        `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
 	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
@@ -71,7 +75,7 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 		return settings{}, fmt.Errorf("--log-level: %w", err)
 	}
 	s := settings{dataDir: f.DataDir, http: f.HTTP, admin: f.Admin, publicURL: f.PublicURL, sip: f.SIP, maxCalls: f.MaxCalls,
-		drain: f.Drain, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
+		drain: f.Drain, keepCalls: time.Duration(f.CallDays) * 24 * time.Hour, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
 		speechKey: os.Getenv("BUGLE_SPEECH_KEY"), password: os.Getenv("BUGLE_ADMIN_PASSWORD"), apiKey: os.Getenv("BUGLE_API_KEY"),
 		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
 	if f.MediaLoop != "auto" {
@@ -98,6 +102,9 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 	}
 	if s.drain < 0 {
 		return settings{}, fmt.Errorf("--drain: %s; at least 0s", s.drain)
+	}
+	if f.CallDays < 1 || f.CallDays > maxCallDays {
+		return settings{}, fmt.Errorf("--call-record-days: %d; 1 to %d", f.CallDays, maxCallDays)
 	}
 	var err error
 	if s.rtp, err = parsePorts(f.RTPPorts); err != nil {
