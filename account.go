@@ -17,6 +17,7 @@ type Account struct {
 	// CallRestriction says by class of dialled number what the account's phones may call: "deny", "inherit" or "allow".
 	// Users and devices have their own, which go before; nil for none.
 	CallRestriction map[string]string
+	MusicOnHold     string // music_on_hold.media_id: media reference; users and devices have their own, which go before
 }
 
 // DialRule is one entry of an account's dial_plan: the last capture of its regular expression, wrapped.
@@ -37,7 +38,7 @@ func ParseAccount(id string, doc []byte) (Account, error) {
 	a := Account{ID: id, Name: f.String("name"), Realm: f.String("realm"), Language: f.String("language"),
 		Timezone: f.String("timezone"), Enabled: f.Bool("enabled", true), Preflow: f.Object("preflow").String("always"),
 		CallerID: parseCallerID(f), SIPDigest: f.Object("sip").String("digest"), DialPlan: map[string]DialRule{},
-		CallRestriction: parseCallRestriction(f)}
+		CallRestriction: parseCallRestriction(f), MusicOnHold: parseMusicOnHold(f)}
 	plan := f.Object("dial_plan")
 	for pattern := range plan {
 		if pattern == "system" {
@@ -54,6 +55,8 @@ func parseCallerID(f Fields) CallerID {
 	return CallerID{InternalName: in.String("name"), InternalNumber: in.String("number"),
 		ExternalName: out.String("name"), ExternalNumber: out.String("number")}
 }
+
+func parseMusicOnHold(f Fields) string { return f.Object("music_on_hold").String("media_id") }
 
 // parseCallRestriction reads {CLASS: {"action": ACTION}}: actions by class, nil when there are none.
 func parseCallRestriction(f Fields) map[string]string {

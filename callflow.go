@@ -10,6 +10,13 @@ type Callflow struct {
 	Patterns []string // regular expressions (RE2)
 	OwnerID  string
 	Flow     Flow
+	Ringback Ringback
+}
+
+// Ringback is what callers hear while somebody is rung: media references, "" for the ordinary tone.
+type Ringback struct {
+	Early    string // before they are answered
+	Transfer string // after: from a menu, or while they are transferred
 }
 
 // Flow is one node of a callflow's tree. The zero Flow is the empty flow {}.
@@ -51,7 +58,8 @@ func ParseCallflow(id string, doc []byte) (Callflow, error) {
 		return Callflow{}, err
 	}
 	c := Callflow{ID: id, Name: f.String("name"), Numbers: f.Strings("numbers"), Patterns: f.Strings("patterns"),
-		OwnerID: f.String("owner_id")}
+		OwnerID: f.String("owner_id"), Ringback: Ringback{Early: f.Object("ringback").String("early"),
+			Transfer: f.Object("ringback").String("transfer")}}
 	if raw, ok := f["flow"]; ok {
 		if err := json.Unmarshal(raw, &c.Flow); err != nil {
 			return Callflow{}, err

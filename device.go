@@ -15,6 +15,7 @@ type Device struct {
 	DoNotDisturb bool
 	// CallRestriction is an action by class of dialled number, as an account's.
 	CallRestriction map[string]string
+	MusicOnHold     string // media reference, as an account's
 }
 
 // DeviceSIP is the sip object of a device.
@@ -42,6 +43,7 @@ func ParseDevice(id string, doc []byte) (Device, error) {
 		Codecs: f.Object("media").Object("audio").Strings("codecs"), CallerID: parseCallerID(f),
 		Directories: f.StringMap("directories"), Language: f.String("language"), PresenceID: f.String("presence_id"),
 		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false), CallRestriction: parseCallRestriction(f),
+		MusicOnHold: parseMusicOnHold(f),
 		SIP: DeviceSIP{Method: s.String("method"), Username: s.String("username"), Password: s.String("password"),
 			Realm: s.String("realm"), IP: s.String("ip"), InviteFormat: s.String("invite_format"),
 			Route: s.String("route"), Digest: s.String("digest"), Expires: s.Int("expire_seconds", 300)}}

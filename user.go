@@ -23,6 +23,7 @@ type User struct {
 	Hidden       bool // contact_list.exclude
 	// CallRestriction is an action by class of dialled number, as an account's.
 	CallRestriction map[string]string
+	MusicOnHold     string // media reference, as an account's
 }
 
 // ParseUser reads a user document.
@@ -38,7 +39,8 @@ func ParseUser(id string, doc []byte) (User, error) {
 		Directories: f.StringMap("directories"), NameMedia: f.Object("media").String("name"),
 		Pronounced:   f.Object("pronounced_name").String("media_id"),
 		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false),
-		Hidden:       f.Object("contact_list").Bool("exclude", false), CallRestriction: parseCallRestriction(f)}, nil
+		Hidden:       f.Object("contact_list").Bool("exclude", false), CallRestriction: parseCallRestriction(f),
+		MusicOnHold: parseMusicOnHold(f)}, nil
 }
 
 // DisplayName is the name as it is said and shown: given name, then family name.

@@ -25,6 +25,7 @@ func (o *dialling) bridge(c *Call) {
 	c.bridged = c.clock.Now()
 	o.bridgedAt = c.bridged
 	c.note("bridged", c.nameOf(p))
+	c.tendHold()
 	c.changed()
 	c.settleReferral(200)
 }

@@ -65,7 +65,9 @@ type party struct {
 	started    time.Time
 	answered   bool
 	progressed bool // early media is open
-	held       bool
+	held       bool // it has put the call on hold
+	music      int  // token of the music on hold that it hears, 0 for none
+	lent       bool // another call is asked to take it over (attended.go)
 }
 
 // New returns a call of an unanswered inbound leg, nil when the registry takes no more calls. Its leg's events are to be
@@ -241,6 +243,7 @@ func (c *Call) forget(p *party) {
 	}
 	if c.peer == p {
 		c.peer = nil
+		c.tendHold()
 	}
 	c.changed()
 }

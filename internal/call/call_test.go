@@ -30,7 +30,7 @@ type stage struct {
 func newStage(t testing.TB, flow func(ctx context.Context, c *call.Call) call.Cause) *stage {
 	s := &stage{World: simulate.NewWorld(), flow: flow, about: call.About{AccountID: "acc", DeviceID: "caller"}}
 	s.settings = &call.Settings{Originator: s.World, Registry: call.NewRegistry(0), Clock: s.Clock, Activity: s.Clock,
-		Ringback: []*media.Clip{clip("ringback")}}
+		Ringback: []*media.Clip{clip("ringback")}, HoldTone: []*media.Clip{clip("hold")}}
 	s.settings.OnPanic = func(v any) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

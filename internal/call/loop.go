@@ -27,6 +27,7 @@ func (c *Call) legEvent(leg Leg, e Event) {
 	case Held:
 		p.held = e.On
 		c.note(map[bool]string{true: "held", false: "resumed"}[e.On], c.nameOf(p))
+		c.tendHold()
 		c.changed()
 	case Transfer:
 		c.transfer(p, e)

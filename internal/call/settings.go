@@ -25,6 +25,10 @@ type Settings struct {
 	Inbox      int           // events of legs that may wait for a call's loop; one more ends the call; 0: DefaultInbox
 	// Ringback is played in a loop to a caller who cannot be sent 180 any more, because he is already answered.
 	Ringback []*media.Clip
+	// HoldMusic says what a party hears whom the other one has put on hold; nil: HoldTone. It may take time.
+	HoldMusic HoldMusic
+	// HoldTone is played in a loop where HoldMusic has nothing to play, so that who is held knows that the call goes on.
+	HoldTone []*media.Clip
 	// OnEnd is told of every call when it is over, on the call's last goroutine: it must not block for long.
 	OnEnd func(Report)
 	// OnStep is told of each step of a call's trail as it happens, on the call's loop or flow: it must not block. nil: nobody.

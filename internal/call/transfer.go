@@ -19,10 +19,8 @@ type referral struct {
 // transfer takes a party out of its bridge and leaves the other one to the flow. Only a device of the account may do so:
 // somebody outside would call at the account's cost.
 func (c *Call) transfer(p *party, e Transfer) {
-	device, user, other := c.about.DeviceID, c.about.UserID, c.peer
-	if p.target != nil {
-		device, user = p.target.DeviceID, p.target.UserID
-	}
+	other := c.peer
+	device, user := c.deviceOf(p)
 	if p == c.peer {
 		other = c.caller
 	}
@@ -38,6 +36,8 @@ func (c *Call) transfer(p *party, e Transfer) {
 	e.Progress(100)
 	left := c.partyName(other)
 	p.leg.Part()
+	c.stopMusic(p)
+	c.stopMusic(other)
 	c.forget(c.peer)
 	c.caller, c.detecting = other, false
 	c.referral = &referral{by: p, progress: e.Progress}

@@ -36,6 +36,7 @@ type Options struct {
 	Calls     *call.Settings    // shared by all calls; its Registry's limit is where calls are refused
 	Modules   map[string]Module // module.All(...)
 	Documents Documents
+	Audio     Audio        // of HoldMusic; nil: it finds none
 	Log       *slog.Logger // nil: nothing is logged
 	OnPanic   func(any)    // counts panics of modules; nil: Calls.OnPanic
 }
@@ -59,6 +60,7 @@ type Engine struct {
 	calls     *call.Settings
 	modules   map[string]Module
 	documents Documents
+	audio     Audio
 	router    *router
 	log       *slog.Logger
 	onPanic   func(any)
@@ -77,7 +79,7 @@ type Route struct {
 // New returns an engine.
 func New(options Options) *Engine {
 	return &Engine{calls: options.Calls, modules: options.Modules, documents: options.Documents,
-		router: &router{documents: options.Documents}, log: options.Log, onPanic: options.OnPanic}
+		audio: options.Audio, router: &router{documents: options.Documents}, log: options.Log, onPanic: options.OnPanic}
 }
 
 // Handle takes a new inbound call and returns at once: the sink for its leg's events, or nil when no call can be taken
@@ -132,6 +134,7 @@ func (e *Engine) find(ctx context.Context, s *Session, number string, transfer b
 		return bugle.Flow{}, e.unroutable(ctx, s, err)
 	}
 	s.CallflowID, s.CaptureGroup, s.CaptureGroups = route.Callflow.ID, route.Capture, route.Captures
+	s.Ringback = route.Callflow.Ringback
 	s.Call.Describe(route.Number, route.Callflow.ID, s.Caller)
 	name := route.Callflow.ID
 	if route.Callflow.Name != "" {

@@ -62,7 +62,9 @@ type Session struct {
 	CaptureGroup  string            // longest capture of the pattern that matched
 	CaptureGroups map[string]string // named captures that are not empty
 
-	Language string     // of prompts
+	Language string // of prompts
+	// Ringback is that of the callflow that took the call; branches do not change it.
+	Ringback bugle.Ringback
 	Caller   call.Party // as phones that are rung show it; set_cid changes it
 
 	engine *Engine

@@ -12,6 +12,7 @@ const amplitude0 = 22_750
 const (
 	toneLevel = -13
 	dtmfLevel = -10
+	holdLevel = -24
 )
 
 // keys are the DTMF keys in the order of their RFC 4733 event codes (RFC 4733 §3.2).
@@ -57,6 +58,14 @@ func Busy() *Clip {
 
 // Beep returns the tone before a recording: 0.5 s of 1000 Hz.
 func Beep() *Clip { return NewClip("tone-beep", Tone(time.Second/2, 1000)) }
+
+// Hold returns one period of what is heard on hold where nobody has chosen music: two soft, short tones of 425 Hz in five
+// seconds, which say that the call is still there.
+func Hold() *Clip {
+	beep := sines(time.Second/5, holdLevel, 425)
+	pcm := append(append(beep, Silence(time.Second/5)...), beep...)
+	return NewClip("tone-hold", append(pcm, Silence(5*time.Second-3*time.Second/5)...))
+}
 
 func samplesIn(duration time.Duration) int {
 	return int(max(duration, 0) * SampleRate / time.Second)

@@ -20,6 +20,7 @@ const (
 	leeTone  = 440
 	bobTone  = 700
 	sippTone = 620
+	holdTone = 425 // what bugle plays on hold where nobody has chosen music
 )
 
 // sipp is one run of a scenario.
@@ -103,7 +104,9 @@ func TestSippHoldsTakesBackAndHangsUp(t *testing.T) {
 	call := o.next(lee)
 	o.hears(call, leeTone)
 	must(t, call.WaitToneOver(o.ctx, leeTone))
-	o.hears(call, leeTone) // again, after the hold
+	o.hears(call, holdTone)
+	call.SayTone(laterTone)
+	o.hears(call, laterTone) // there and back, after the hold
 	o.ends(call, 200, true)
 	<-done
 }

@@ -26,6 +26,7 @@ import (
 //	refuses PHONE STATUS            the phone refuses with a SIP status: 486, 603, ...
 //	talks PHONE                     caller and phone hear each other
 //	apart PHONE                     they do not
+//	sounds PHONE|caller [CLIP]      this clip is being played to the phone now; without one nothing is
 //	released PHONE CAUSE            the call let go of the phone, with this cause
 //	hangs up [PHONE]                the caller, or the phone
 //	holds [PHONE], resumes [PHONE]
@@ -151,6 +152,7 @@ var phoneLines = map[string]func(d *Dialogue, phone string, words []string) erro
 		}
 		return nil
 	},
+	"sounds":    (*Dialogue).sounds,
 	"released":  (*Dialogue).released,
 	"transfers": (*Dialogue).transfers,
 	"told":      (*Dialogue).toldStatuses,
@@ -305,6 +307,17 @@ func (d *Dialogue) talks(phone string, _ []string) error {
 	}
 	if d.Caller.State().Joined != l || l.State().Joined != d.Caller {
 		return fmt.Errorf("they do not hear each other")
+	}
+	return nil
+}
+
+func (d *Dialogue) sounds(phone string, words []string) error {
+	l, err := d.party([]string{phone})
+	if err != nil {
+		return err
+	}
+	if sounding := l.State().Sounding; sounding != strings.Join(words, " ") {
+		return fmt.Errorf("what sounds is %q", sounding)
 	}
 	return nil
 }

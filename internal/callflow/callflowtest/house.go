@@ -42,7 +42,7 @@ func New(t testing.TB) *House {
 	h.Documents.Accounts[AccountID] = bugle.Account{ID: AccountID, Name: "House", Realm: "house.example", Enabled: true,
 		Language: "en-us"}
 	h.Calls = &call.Settings{Originator: h.World, Registry: call.NewRegistry(0), Clock: h.Clock, Activity: h.Clock,
-		Ringback: h.Speech.say("", "ringback"), OnPanic: h.panicked, OnEnd: h.ended}
+		Ringback: h.Speech.say("", "ringback"), HoldTone: h.Speech.say("", "tone-hold"), OnPanic: h.panicked, OnEnd: h.ended}
 	h.Modules = module.All(module.Services{Documents: h.Documents, Locator: h, Speech: h.Speech, Directories: h,
 		Random: func(n int) int { return n - 1 }})
 	h.Open()
@@ -63,7 +63,9 @@ func New(t testing.TB) *House {
 
 // Open makes a new engine from Calls, Documents and Modules.
 func (h *House) Open() {
-	h.Engine = callflow.New(callflow.Options{Calls: h.Calls, Modules: h.Modules, Documents: h.Documents})
+	h.Engine = callflow.New(callflow.Options{Calls: h.Calls, Modules: h.Modules, Documents: h.Documents,
+		Audio: h.Speech})
+	h.Calls.HoldMusic = h.Engine.HoldMusic
 }
 
 // checker judges flows by the modules that there are.

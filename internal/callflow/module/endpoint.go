@@ -12,6 +12,7 @@ import (
 	"bugle"
 	"bugle/internal/call"
 	"bugle/internal/callflow"
+	"bugle/internal/media"
 	"bugle/internal/registrar"
 )
 
@@ -217,11 +218,26 @@ func alphanumeric(c byte) bool {
 // ring dials endpoints and says what follows: nothing once somebody has answered; else the child named by the cause of
 // the last leg that failed, else the one named by its SIP status ("sip:486"), else "_".
 func (m *modules) ring(ctx context.Context, step *callflow.Step, endpoints []call.Endpoint, o call.DialOptions) callflow.Next {
+	if o.Ringback == nil {
+		o.Ringback = m.ringback(ctx, step)
+	}
 	result, err := step.Call.Dial(ctx, endpoints, o)
 	if err != nil || result.Answered {
 		return callflow.Stop{}
 	}
 	return unanswered(step, result)
+}
+
+// ringback is what the callflow lets the caller hear while somebody is rung, nil for the ordinary ringing.
+func (m *modules) ringback(ctx context.Context, step *callflow.Step) []*media.Clip {
+	reference := step.Ringback.Early
+	if step.Ringback.Transfer != reference && step.Call.Answered(ctx) {
+		reference = step.Ringback.Transfer
+	}
+	if reference == "" {
+		return nil
+	}
+	return m.resolve(ctx, step, reference)
 }
 
 func unanswered(step *callflow.Step, result call.DialResult) callflow.Next {

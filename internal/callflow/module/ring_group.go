@@ -21,6 +21,9 @@ func (m *modules) ringGroup(ctx context.Context, step *callflow.Step) callflow.N
 	if reference := data.String("ringback"); reference != "" {
 		options.Ringback = m.resolve(ctx, step, reference)
 	}
+	if options.Ringback == nil {
+		options.Ringback = m.ringback(ctx, step)
+	}
 	strategy := data.String("strategy")
 	if strategy == "single" || strategy == "weighted_random" {
 		options.Strategy = call.Single
