@@ -47,4 +47,8 @@ func (o *order) appendKey(key []byte, p *Person) []byte {
 	return append(key, p.ID...)
 }
 
+// SortKey returns the function that makes the bytes by which the people of a directory sort. It is not safe for concurrent
+// use.
+func SortKey(options Options) func(*Person) string { return newOrder(options).key }
+
 func (o *order) key(p *Person) string { return string(o.appendKey(nil, p)) }
