@@ -58,6 +58,7 @@ type Cache struct {
 	foreign int64                 // the last change of another process
 	warm    map[string]bool       // types whose new documents are kept without having been asked for
 	touched map[cacheKey]struct{} // what changed while Warm reads; nil otherwise
+	wanted  map[cacheKey]struct{} // of warm types: what changed and is to be loaded before anybody asks
 	closed  bool
 }
 
@@ -117,7 +118,7 @@ func NewCache(s *Store, opts CacheOptions) *Cache {
 		opts.Poll = time.Second
 	}
 	c := &Cache{s: s, opts: opts, entries: map[cacheKey]*entry{}, flights: map[cacheKey]*flight{}, seen: -1,
-		own: map[int64]int{}, warm: map[string]bool{}}
+		own: map[int64]int{}, warm: map[string]bool{}, wanted: map[cacheKey]struct{}{}}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	unhook := s.hook(c)
 	c.look()

@@ -9,6 +9,8 @@ import (
 	"bugle"
 )
 
+const wantedMax = 10000
+
 // How a cache keeps current: from the commits of this process before they are acknowledged, and from the log.
 
 // expect notes the positions of a commit of this process, so that follow leaves them to apply.
@@ -96,7 +98,43 @@ func (c *Cache) soilLists(account, typ string, index []Index, position int64) {
 	for _, of := range [2]string{account, ""} {
 		c.soil(listKey(of, typ, Index{}), position)
 		for _, x := range index {
-			c.soil(listKey(of, typ, x), position)
+			key := listKey(of, typ, x)
+			c.soil(key, position)
+			if c.entries[key] != nil || of != "" { // who is in a short list is what calls ask; a long one may wait
+				c.want(key, typ)
+			}
+		}
+	}
+}
+
+// want makes follow load what has changed when its type is warm. c.mu is held.
+func (c *Cache) want(key cacheKey, typ string) {
+	if c.warm[typ] && len(c.wanted) < wantedMax {
+		c.wanted[key] = struct{}{}
+	}
+}
+
+// fetchWanted loads what is wanted, so that an outage finds it in memory.
+func (c *Cache) fetchWanted() {
+	if !c.healthy.Load() {
+		return
+	}
+	c.mu.Lock()
+	keys := c.wanted
+	c.wanted = map[cacheKey]struct{}{}
+	c.mu.Unlock()
+	for key := range keys {
+		c.mu.RLock()
+		e := c.entries[key]
+		idle := e != nil && !e.dirty.Load() || e == nil && c.bytes > c.opts.MaxBytes/2
+		c.mu.RUnlock()
+		if idle || !c.healthy.Load() {
+			continue
+		}
+		select {
+		case <-c.load(key).done:
+		case <-c.ctx.Done():
+			return
 		}
 	}
 }
@@ -126,6 +164,7 @@ func (c *Cache) follow() {
 		case <-tick.C:
 		}
 		c.look()
+		c.fetchWanted()
 	}
 }
 
@@ -200,8 +239,10 @@ func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
 		}
 		c.foreign = t.position
 		c.soil(documentKey(t.account, t.typ, t.id), t.position)
+		c.want(documentKey(t.account, t.typ, t.id), t.typ)
 		for _, k := range t.keys {
 			c.soil(uniqueKey(k), t.position)
+			c.want(uniqueKey(k), t.typ)
 		}
 		c.soilLists(t.account, t.typ, t.index, t.position)
 	}

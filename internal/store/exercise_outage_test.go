@@ -50,11 +50,19 @@ func exerciseCacheWarm(t *testing.T, o opener) {
 		t.Fatal(err)
 	}
 	late := user("user9", "y") // comes after the warming, and nobody asks for it before the outage
-	late.Keys = []Key{{"number", "acme", "9"}}
+	late.Keys, late.Index = []Key{{"number", "acme", "9"}}, []Index{{"owner_id", "late"}}
 	docs = append(docs, put(t, s, late, ""))
 	docs[1].Body = json.RawMessage(`{"new":1}`)
 	docs[1] = put(t, s, docs[1], docs[1].Rev)
 	remove(t, s, docs[0], false)
+	for owner, n := range map[string]int{"late": 1, "o": 1} {
+		until(t, "the list of "+owner+" is loaded without being asked for", func() bool {
+			c.mu.RLock()
+			defer c.mu.RUnlock()
+			e := c.entries[listKey("acme", "user", Index{"owner_id", owner})]
+			return e != nil && !e.dirty.Load() && len(e.docs) == n
+		})
+	}
 	db.down.Store(true)
 	until(t, "the outage is noticed", func() bool { return !c.Healthy() })
 	for i, d := range docs {
@@ -70,6 +78,9 @@ func exerciseCacheWarm(t *testing.T, o opener) {
 		case err != nil || err2 != nil || got.Rev != d.Rev || byKey.Rev != d.Rev:
 			t.Errorf("%s: %v %v, %v %v", d.ID, got.Rev, err, byKey.Rev, err2)
 		}
+	}
+	if list, err := c.ListByIndex(t.Context(), "acme", "user", Index{"owner_id", "late"}); err != nil || len(list) != 1 {
+		t.Errorf("the list of who came late: %v, %v", ids(list), err)
 	}
 	if list, err := c.ListByIndex(t.Context(), "acme", "device", Index{"owner_id", "o"}); err != nil || len(list) != 1 {
 		t.Errorf("the list of devices: %v, %v", ids(list), err)
