@@ -186,6 +186,7 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		{"environment beats file", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--config", file("max-calls: 0\n")}, "--max-calls: -7"},
 		{"flag beats environment", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--max-calls=-9"}, "--max-calls: -9"},
 		{"days", nil, []string{"--call-record-days", "0"}, "--call-record-days: 0; 1 to"},
+		{"outage", nil, []string{"--calls-without-database", "0s"}, "--calls-without-database: 0s; at least"},
 		{"not YAML", nil, []string{"--config", file("a: [\n")}, "bugle.yaml"},
 	}
 	for _, c := range refused {

@@ -62,12 +62,7 @@ func (v *server) callEnded(r call.Report) {
 			to = leg.DeviceID
 		}
 	}
-	v.store.SubmitCall(store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
+	v.records.submit(store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
 		FromName: r.Caller.Name, FromNumber: r.Caller.Number, Dialed: r.Dialed, ToID: to, DeviceID: r.DeviceID,
-		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail},
-		func(err error) {
-			if err != nil {
-				v.log.Error("a call's record was not kept", "call", r.ID, "error", err)
-			}
-		})
+		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail})
 }

@@ -48,6 +48,7 @@ type server struct {
 	agent     *sipua.Agent
 	stack     *sip.Stack
 	speaker   *speech.Speaker
+	records   *callRecords
 	failed    chan error // what ended a listener on its own
 
 	closers []func(context.Context) // run last to first
@@ -65,7 +66,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cache := store.NewCache(v.store, store.CacheOptions{})
+	cache := store.NewCache(v.store, store.CacheOptions{Stale: s.outage})
 	v.closing(func(context.Context) { cache.Close() })
 	if err := cache.Warm(ctx, crossbar.TypeAccount, crossbar.TypeCallflow, crossbar.TypeUser, crossbar.TypeDevice,
 		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia); err != nil {
@@ -76,6 +77,8 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	v.records = &callRecords{store: v.store, log: v.log}
+	v.background(v.records.follow)
 	v.background(func(ctx context.Context) { sweepBlobs(ctx, v.store, blobs, v.log) })
 	v.background(func(ctx context.Context) { sweepCalls(ctx, v.store, s.keepCalls, v.log) })
 	if err := v.openRegistrar(ctx); err != nil {

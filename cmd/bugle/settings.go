@@ -32,6 +32,7 @@ type settings struct {
 	maxCalls  int
 	drain     time.Duration
 	keepCalls time.Duration
+	outage    time.Duration
 	keyFile   string
 	digest    string
 	flite     string // path or name of the program, "" for none
@@ -59,6 +60,7 @@ type serveFlags struct {
 	MaxCalls      int           `env:"BUGLE_MAX_CALLS" default:"2000" help:"Calls at once; one more is answered 503."`
 	Drain         time.Duration `env:"BUGLE_DRAIN" default:"30s" help:"How long live calls may go on after SIGTERM."`
 	CallDays      int           `name:"call-record-days" env:"BUGLE_CALL_RECORD_DAYS" default:"90" help:"Days for which records of calls are kept."`
+	Outage        time.Duration `name:"calls-without-database" env:"BUGLE_CALLS_WITHOUT_DATABASE" default:"10m" help:"How long calls go on with what is in memory while the database does not answer."`
 	SecretKeyFile string        `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
 	SIPDigest     string        `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
 	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
@@ -75,7 +77,7 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 		return settings{}, fmt.Errorf("--log-level: %w", err)
 	}
 	s := settings{dataDir: f.DataDir, http: f.HTTP, admin: f.Admin, publicURL: f.PublicURL, sip: f.SIP, maxCalls: f.MaxCalls,
-		drain: f.Drain, keepCalls: time.Duration(f.CallDays) * 24 * time.Hour, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
+		drain: f.Drain, keepCalls: time.Duration(f.CallDays) * 24 * time.Hour, outage: f.Outage, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
 		speechKey: os.Getenv("BUGLE_SPEECH_KEY"), password: os.Getenv("BUGLE_ADMIN_PASSWORD"), apiKey: os.Getenv("BUGLE_API_KEY"),
 		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
 	if f.MediaLoop != "auto" {
@@ -105,6 +107,9 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 	}
 	if f.CallDays < 1 || f.CallDays > maxCallDays {
 		return settings{}, fmt.Errorf("--call-record-days: %d; 1 to %d", f.CallDays, maxCallDays)
+	}
+	if s.outage < time.Second {
+		return settings{}, fmt.Errorf("--calls-without-database: %s; at least 1s", s.outage)
 	}
 	var err error
 	if s.rtp, err = parsePorts(f.RTPPorts); err != nil {

@@ -11,10 +11,11 @@ import (
 
 // Register carries out a REGISTER (RFC 3261 §10.3) and calls done once, with all current bindings of the device or an
 // error: after the log has acknowledged the change, from another goroutine, or before Register returns when there is
-// nothing to save. done must not block. All contacts of a request take effect, or none.
+// nothing to save. done must not block. All contacts of a request take effect, or none. While the log does not answer
+// (KindUnavailable) changes are made in memory, for two minutes at most, and the log gets them when it is back.
 //
 // The errors are *bugle.Error: KindInvalid, with *IntervalTooBrief (423) or *OutOfOrder (500) as its cause, or for a
-// malformed "*" (400); KindLimited, with *TooManyContacts as its cause (403); KindUnavailable when the log fails (503).
+// malformed "*" or a contact that is too long (400); KindLimited, with *TooManyContacts as its cause (403); KindUnavailable when the log refuses (503).
 func (r *Registrar) Register(req Request, done func([]Binding, error)) {
 	r.mu.Lock()
 	if r.closed {
@@ -75,6 +76,10 @@ func (r *Registrar) judge(d *device, req Request, now time.Time) (save []Binding
 				left--
 			}
 			continue
+		}
+		if len(c.URI) > maxContactSize { // the log would refuse it, and with it what other phones registered at that moment
+			return nil, nil, &bugle.Error{Op: "registrar.Register", Kind: bugle.KindInvalid, Field: "Contact",
+				Message: fmt.Sprintf("a contact of %d bytes; up to %d", len(c.URI), maxContactSize)}
 		}
 		if slices.ContainsFunc(save, func(b Binding) bool { return b.Contact == c.URI }) {
 			continue // the same contact twice in one request
@@ -248,10 +253,23 @@ func (r *Registrar) write() {
 				break gather
 			}
 		}
-		err := r.save(group)
+		err := r.repay()
+		if err == nil {
+			err = r.save(group)
+		}
+		if err != nil {
+			if r.carryOn(group, err) {
+				err = nil
+			} else {
+				r.opts.Logger.Error("registrations could not be saved", "bindings", bindings, "error", err)
+			}
+		}
 		for _, c := range group {
 			r.finish(c, err)
 		}
+	}
+	if err := r.repay(); err != nil {
+		r.opts.Logger.Error("registrations of an outage were not saved", "bindings", len(r.owed), "error", err)
 	}
 }
 
@@ -265,10 +283,7 @@ func (r *Registrar) save(group []*commit) (err error) {
 	save, remove := merge(group)
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
-	if err = r.opts.Log.Save(ctx, save, remove); err != nil {
-		r.opts.Logger.Error("registrations could not be saved", "bindings", len(save)+len(remove), "error", err)
-	}
-	return err
+	return r.opts.Log.Save(ctx, save, remove)
 }
 
 // merge makes one step of several changes: of two for one binding the later counts.

@@ -19,11 +19,13 @@ const (
 	DefaultMinExpires  = 60
 	DefaultMaxExpires  = 3600
 
-	maxWaiting   = 8   // REGISTERs of one device that wait for the log
-	maxBatch     = 200 // bindings of one Save
-	maxQueued    = 20000
-	saveTimeout  = 5 * time.Second
-	sweepAtLeast = time.Second // so that a thousand bindings that end in one second are one sweep
+	maxWaiting = 8   // REGISTERs of one device that wait for the log
+	maxBatch   = 200 // bindings of one Save
+	// A contact's URI, in bytes: an index of PostgreSQL has room for it and the device's id.
+	maxContactSize = 1024
+	maxQueued      = 20000
+	saveTimeout    = 5 * time.Second
+	sweepAtLeast   = time.Second // so that a thousand bindings that end in one second are one sweep
 )
 
 // Clock tells the time and runs functions later; tests set it.
@@ -65,6 +67,7 @@ type Registrar struct {
 
 	queue  chan *commit
 	writer sync.WaitGroup
+	owed   map[Key]*Binding // of the writer: what the log did not take in an outage, nil for a removal
 }
 
 // device is the address of record: all bindings of one device. A change waits for the log with busy set, and the next

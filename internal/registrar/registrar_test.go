@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -240,6 +241,19 @@ func TestStarRemovesAllAndStandsAlone(t *testing.T) {
 	good.RemoveAll, good.Expires = true, 0
 	if left, err := register(r, good); err != nil || len(left) != 0 {
 		t.Errorf("%v %v", left, err)
+	}
+}
+
+func TestAContactTooLongForTheLogIsRefused(t *testing.T) {
+	t.Parallel()
+	r := New(Options{Clock: newClock()})
+	defer r.Close()
+	longest := "sip:" + strings.Repeat("x", maxContactSize-4)
+	if _, err := register(r, request("a", 1, contact("sip:1", -1), contact(longest+"x", -1))); bugle.KindOf(err) != bugle.KindInvalid {
+		t.Errorf("one byte too long: %v", err)
+	}
+	if now, err := register(r, request("a", 2, contact(longest, -1))); err != nil || len(now) != 1 {
+		t.Errorf("the longest: %d contacts, %v", len(now), err)
 	}
 }
 
