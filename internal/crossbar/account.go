@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -30,10 +31,11 @@ func accounts() *resource {
 		order: func(e *edit) []byte {
 			return e.req.api.collators.key(stringAt(e.doc, "language"), stringAt(e.doc, "name"))
 		},
-		complete: completeAccount,
-		check:    checkAccount,
-		keys:     accountKeys,
-		index:    accountIndex,
+		complete:   completeAccount,
+		references: refersTo("preflow.always", "music_on_hold.media_id"),
+		check:      checkAccount,
+		keys:       accountKeys,
+		index:      accountIndex,
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			switch key.Space {
 			case KeyRealm:
@@ -247,8 +249,20 @@ func (req *request) renewAPIKey() (*reply, error) {
 	return &reply{status: http.StatusOK, data: appendTree(nil, map[string]any{"api_key": key})}, nil
 }
 
-// ownedTypes are the documents inside an account, in the order in which they go with it.
-var ownedTypes = [...]string{TypeDevice, TypeCallflow, TypeUser, TypeDirectory, TypeMenu, TypeMedia}
+// owned are the resources whose documents are inside an account, in the order in which they go with it: phones first.
+func (a *API) owned() []*resource {
+	var out []*resource
+	for _, r := range a.table {
+		switch r.typ {
+		case "", TypeAccount:
+		case TypeDevice:
+			out = slices.Insert(out, 0, r)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
 
 // privateClosing marks an account that is being deleted: nothing new comes into it.
 const privateClosing = "closing"
@@ -263,8 +277,8 @@ func (req *request) removeAccount(res *resource) (*reply, error) {
 	if err := req.api.opts.Store.Write(req.ctx, req.closeAccount); err != nil {
 		return nil, err
 	}
-	for _, typ := range ownedTypes {
-		if err := req.api.emptyAccount(req.ctx, id, typ); err != nil {
+	for _, inside := range req.api.owned() {
+		if err := req.api.emptyAccount(req.ctx, id, inside); err != nil {
 			return nil, err
 		}
 	}
@@ -310,17 +324,17 @@ func (req *request) closeAccount(tx *store.Tx) error {
 	return tx.Put(&d, d.Rev)
 }
 
-func (a *API) emptyAccount(ctx context.Context, accountID, typ string) error {
+func (a *API) emptyAccount(ctx context.Context, accountID string, res *resource) error {
 	for {
 		more := false
 		err := a.opts.Store.Write(ctx, func(tx *store.Tx) error {
-			docs, next, err := tx.List(store.Query{AccountID: accountID, Type: typ, Limit: 200})
+			docs, next, err := tx.List(store.Query{AccountID: accountID, Type: res.typ, Limit: 200})
 			if err != nil {
 				return err
 			}
 			more = next != nil
 			for _, d := range docs {
-				if _, err := tx.Delete(accountID, typ, d.ID, d.Rev, false); err != nil {
+				if _, err := tx.Delete(accountID, res.typ, d.ID, d.Rev, res.final); err != nil {
 					return err
 				}
 			}

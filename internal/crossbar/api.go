@@ -41,6 +41,7 @@ type Options struct {
 // API serves /v2 and /healthz. It is safe for concurrent use.
 type API struct {
 	opts      Options
+	table     []*resource // in the order in which they are shown
 	resources map[string]*resource
 	schemas   *schemas
 	hasher    *hasher
@@ -75,7 +76,8 @@ func New(opts Options) (*API, error) {
 	if a.schemas, err = newSchemas(a.opts.Flows.ModuleSchemas()); err != nil {
 		return nil, err
 	}
-	for _, r := range resources() {
+	a.table = resources()
+	for _, r := range a.table {
 		if err := r.finish(a); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package crossbar
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"bugle"
@@ -37,7 +38,7 @@ func callflows() *resource {
 			}
 			return "numbers", map[string]any{"message": "Number " + key.Value + where, "cause": key.Value}
 		},
-		compose: composeCallflow,
+		compose: composeCallflow, references: flowReferences,
 	}
 }
 
@@ -195,34 +196,36 @@ func callflowKeys(e *edit) []store.Key {
 	return keys
 }
 
-// maxMetadata bounds the look-ups of one GET.
-const maxMetadata = 500
+// flowReferences are the ids in a callflow's tree, those of children's keys included, and its owner's.
+func flowReferences(doc map[string]any) []reference {
+	out := refersTo("owner_id", "group_id")(doc)
+	walkFlow(doc["flow"], func(node map[string]any, path []string) {
+		at := append([]string{"flow"}, path...)
+		if n := len(path); n > 0 && bugle.ValidID(path[n-1]) {
+			out = append(out, reference{path: fieldPath(at...), id: path[n-1]})
+		}
+		collectIDs(node["data"], "", append(at, "data"), func(id string, path []string) {
+			out = append(out, reference{path: fieldPath(path...), id: id})
+		})
+	})
+	return out
+}
 
 // composeCallflow adds metadata: the names of what the flow's ids stand for.
 func composeCallflow(req *request, d *store.Document, doc map[string]any) error {
-	ids := map[string]bool{}
-	walkFlow(doc["flow"], func(node map[string]any, path []string) {
-		collectIDs(node["data"], "", ids)
-		if n := len(path); n > 0 && bugle.ValidID(path[n-1]) {
-			ids[path[n-1]] = true
+	var ids []string
+	for _, r := range flowReferences(doc) {
+		if strings.HasPrefix(r.path, "flow.") {
+			ids = append(ids, r.id)
 		}
-	})
+	}
+	targets, err := req.named(d.AccountID, ids)
+	if err != nil {
+		return err
+	}
 	metadata := map[string]any{}
-	for i, id := range slices.Sorted(maps.Keys(ids)) {
-		if i == maxMetadata {
-			break
-		}
-		for _, typ := range ownedTypes {
-			target, err := req.api.get(req.ctx, d.AccountID, typ, id)
-			if isMissing(err) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			metadata[id] = describeTarget(&target)
-			break
-		}
+	for id, target := range targets {
+		metadata[id] = describeTarget(&target)
 	}
 	doc["metadata"] = metadata
 	return nil
@@ -241,19 +244,19 @@ func describeTarget(d *store.Document) map[string]any {
 }
 
 // collectIDs finds the ids in a node's data: strings under id, or under a key that contains _id.
-func collectIDs(v any, key string, ids map[string]bool) {
+func collectIDs(v any, key string, path []string, found func(id string, path []string)) {
 	switch v := v.(type) {
 	case string:
 		if (key == "id" || strings.Contains(key, "_id")) && bugle.ValidID(v) {
-			ids[v] = true
+			found(v, path)
 		}
 	case map[string]any:
-		for k, member := range v {
-			collectIDs(member, k, ids)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			collectIDs(v[k], k, append(slices.Clip(path), k), found)
 		}
 	case []any:
-		for _, member := range v {
-			collectIDs(member, key, ids)
+		for i, member := range v {
+			collectIDs(member, key, append(slices.Clip(path), strconv.Itoa(i)), found)
 		}
 	}
 }

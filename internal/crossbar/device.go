@@ -35,7 +35,9 @@ func devices() *resource {
 			},
 			fixed: []string{"sip", "owner_id", "enabled", "caller_id", "caller_id_options", "call_restriction", "directories",
 				"mac_address", "device_type"}},
-		secrets: []string{"sip.password"},
+		references: memberReferences("owner_id", "music_on_hold.media_id"),
+		detach:     leaveDirectory,
+		secrets:    []string{"sip.password"},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			switch key.Space {
 			case KeySIPUsername:

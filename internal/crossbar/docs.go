@@ -43,6 +43,11 @@ PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a k
 write. Lists come in pages: ` + "`page_size`, `start_key` (the `next_start_key` of the page before), `paginate=false`, `descending=true`" + `,
 and can be filtered: ` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).
 
+An id that names nothing is accepted, since clients save in any order, and is told in ` + "`_read_only.references` (`path`, `id`)" + ` of the
+document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `), in the same
+transaction, and tells in ` + "`_read_only.references`" + ` which documents named it (` + "`type`, `id`, `name`, `removed`" + `): those with
+` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
+
 A key that no schema names is kept and returned untouched; nothing acts on it. A key marked *not yet in force* is
 checked and kept, and nothing acts on it yet.
 `

@@ -183,7 +183,10 @@ func (e *edit) run(data map[string]any) error {
 	if err := e.fixed(); err != nil {
 		return err
 	}
-	return e.put()
+	if err := e.put(); err != nil || e.res.along == nil {
+		return err
+	}
+	return e.res.along(e)
 }
 
 // ownerLives refuses what would come into an account, or below it, that was deleted since the request began.
@@ -275,6 +278,18 @@ func (e *edit) sealed() (map[string]any, error) {
 }
 
 func (e *edit) put() error {
+	rev := ""
+	if e.stored != nil {
+		rev = e.stored.Rev
+	}
+	if err := e.req.precondition(rev); err != nil {
+		return err
+	}
+	return e.store(rev)
+}
+
+// store writes the document over revision rev.
+func (e *edit) store(rev string) error {
 	body, err := e.sealed()
 	if err != nil {
 		return err
@@ -287,17 +302,11 @@ func (e *edit) put() error {
 		d.Keys = distinct(e.res.keys(e))
 	}
 	if e.res.index != nil {
-		d.Index = distinct(e.res.index(e))
+		d.Index = e.res.index(e)
 	}
+	d.Index = distinct(append(d.Index, referenceIndex(e.res, e.doc)...))
 	if e.res.order != nil {
 		d.SortKey = e.res.order(e)
-	}
-	rev := ""
-	if e.stored != nil {
-		rev = e.stored.Rev
-	}
-	if err := e.req.precondition(rev); err != nil {
-		return err
 	}
 	e.result = d
 	return e.tx.Put(&e.result, rev)
@@ -374,6 +383,9 @@ func (req *request) documentReply(res *resource, d *store.Document, doc map[stri
 			return nil, err
 		}
 	}
+	if err := req.tellMissing(res, d, doc); err != nil {
+		return nil, err
+	}
 	doc["id"] = d.ID
 	return &reply{status: http.StatusOK, data: appendTree(nil, doc), revision: d.Rev}, nil
 }
@@ -395,7 +407,7 @@ func (req *request) documentOrNotModified(res *resource, d *store.Document) (*re
 	if res.compose == nil && req.matches(d.Rev) {
 		return &reply{status: http.StatusNotModified, revision: d.Rev}, nil
 	}
-	if res.compose == nil && len(res.secrets) == 0 && len(d.Body) > 2 && d.Body[0] == '{' {
+	if res.compose == nil && len(res.secrets) == 0 && !refers(d) && len(d.Body) > 2 && d.Body[0] == '{' {
 		data := make([]byte, 0, len(d.Body)+44)
 		data = append(append(append(data, `{"id":"`...), d.ID...), `",`...)
 		return &reply{status: http.StatusOK, data: append(data, d.Body[1:]...), revision: d.Rev}, nil
@@ -431,45 +443,6 @@ func (req *request) matches(rev string) bool {
 		}
 	}
 	return false
-}
-
-// remove answers DELETE on a document.
-func (req *request) remove(res *resource) (*reply, error) {
-	id := req.route.arg()
-	hard := false
-	if s, ok := req.param("should_soft_delete"); ok {
-		hard = s == "false"
-	}
-	var d store.Document
-	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
-		var err error
-		if d, err = tx.Get(req.accountOf(res, id), res.typ, id); err != nil {
-			return req.missing(err, id)
-		}
-		if err := req.precondition(d.Rev); err != nil {
-			return err
-		}
-		_, err = tx.Delete(d.AccountID, d.Type, d.ID, d.Rev, hard)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	doc, err := req.readable(res, &d)
-	if err != nil {
-		return nil, err
-	}
-	if res.written != nil {
-		res.written(req, doc, nil)
-	}
-	readOnly := map[string]any{"deleted": true}
-	answer, err := req.documentReply(res, &d, doc)
-	if err != nil {
-		return nil, err
-	}
-	doc["_read_only"] = readOnly
-	answer.data = appendTree(nil, doc)
-	return answer, nil
 }
 
 // gregorian is a time as KAZOO counts it, in seconds of the year 0.

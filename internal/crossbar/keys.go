@@ -39,6 +39,7 @@ const (
 	IndexPatterned = "patterned" // callflow: "1" when it has patterns
 	// IndexSIPUsername finds a device over all accounts, for a phone whose URIs name an address instead of a realm.
 	IndexSIPUsername = "sip.username"
+	IndexRefers      = "refers" // every document: each id that it names
 )
 
 // MasterValue is the only value of KeyMaster.

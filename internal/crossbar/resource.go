@@ -50,6 +50,15 @@ type resource struct {
 	computed []string
 	// compose adds computed keys to a document that is about to be returned.
 	compose func(req *request, d *store.Document, doc map[string]any) error
+	// references are the ids of other documents that a document names. Those that do not exist are told in
+	// _read_only.references; when one is deleted, the deletion tells who names it.
+	references func(doc map[string]any) []reference
+	// detach removes from doc the membership entries that name an id whose document is being deleted; nil: they stay.
+	detach func(doc map[string]any, id string)
+	// along writes what follows from a write or a deletion (e.doc is nil) in the same transaction.
+	along func(e *edit) error
+	// final: a deletion leaves nothing behind, so that the id may be used again by anybody.
+	final bool
 	// self is what a user without priv_level admin may do here; nil: nothing.
 	self *selfService
 	// written runs after a write or a deletion (after is nil) was committed.
@@ -79,6 +88,7 @@ const (
 	creating mode = iota
 	replacing
 	merging
+	deleting
 )
 
 // finish gives a document its endpoints.

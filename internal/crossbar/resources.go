@@ -24,7 +24,8 @@ func resources() []*resource {
 func menus() *resource {
 	return &resource{noun: "menus", typ: TypeMenu, schema: "menus", summary: picking("name"),
 		summaryKeys: []string{"name", "flags"}, order: byName,
-		secrets: []string{"record_pin"}}
+		references: refersTo("media.greeting", "media.exit_media", "media.invalid_media", "media.transfer_media"),
+		secrets:    []string{"record_pin"}}
 }
 
 // schemaResource shows the schemas, and validates against them without storing. It needs no token.

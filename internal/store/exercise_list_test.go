@@ -59,6 +59,36 @@ func exerciseIndex(t *testing.T, o opener) {
 	want(owner("y"))
 }
 
+func exerciseNamed(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	var wanted, all []string
+	for i := range 150 { // more than one query's worth
+		d := user(fmt.Sprintf("u%03d", i), "Ann")
+		switch i % 5 {
+		case 0:
+			d.AccountID = "other"
+		case 1:
+			d.Type = "device"
+		}
+		all = append(all, d.ID)
+		stored := put(t, s, d, "")
+		if i%5 == 2 {
+			remove(t, s, stored, false)
+		} else if d.AccountID == "acme" {
+			wanted = append(wanted, d.ID)
+		}
+	}
+	docs, err := s.Named(t.Context(), "acme", append(all, "nobody"))
+	got := ids(docs)
+	slices.Sort(got)
+	if err != nil || cmp.Diff(wanted, got) != "" {
+		t.Errorf("%v, %v, want %v", got, err, wanted)
+	}
+	if docs, err := s.Named(t.Context(), "acme", nil); err != nil || len(docs) != 0 {
+		t.Error(docs, err)
+	}
+}
+
 // pages reads a whole list and returns the ids in order.
 func pages(t *testing.T, s *Store, q Query) []string {
 	t.Helper()
