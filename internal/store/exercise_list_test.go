@@ -57,13 +57,14 @@ func exerciseIndex(t *testing.T, o opener) {
 	remove(t, s, docs[0], false)
 	remove(t, s, docs[1], true)
 	want(owner("y"))
+	exerciseNamed(t, s)
 }
 
-func exerciseNamed(t *testing.T, o opener) {
-	s := o.open(t, Options{})
+// exerciseNamed: documents are found by their ids.
+func exerciseNamed(t *testing.T, s *Store) {
 	var wanted, all []string
 	for i := range 150 { // more than one query's worth
-		d := user(fmt.Sprintf("u%03d", i), "Ann")
+		d := user(fmt.Sprintf("n%03d", i), "Ann")
 		switch i % 5 {
 		case 0:
 			d.AccountID = "other"

@@ -33,7 +33,6 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"an error writes nothing":                         exerciseRollback,
 		"a panic writes nothing":                          exercisePanic,
 		"indexes find documents":                          exerciseIndex,
-		"documents are found by their ids":                exerciseNamed,
 		"pages neither repeat nor skip":                   exercisePages,
 		"pages neither repeat nor skip among insertions":  exercisePagesMoving,
 		"the beginnings of keys are found":                exerciseKeyBegins,
