@@ -11,8 +11,9 @@ import (
 	"bugle"
 )
 
-// migrate brings the tables up to date with the files of a directory. Tables of a newer program are left alone.
-func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS, dir string, more ...goose.ProviderOption) error {
+// migrate brings the tables up to date with the files of a directory, or up to a version of them that is not 0. Tables of
+// a newer program are left alone.
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS, dir string, version int64, more ...goose.ProviderOption) error {
 	files, err := fs.Sub(files, dir)
 	if err != nil {
 		return err
@@ -29,9 +30,16 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS
 		return &bugle.Error{Op: "store.Open", Kind: bugle.KindInvalid, Message: fmt.Sprintf(
 			"the database has the tables of a newer bugle (version %d, this program knows %d)", current, target)}
 	}
-	if current == target {
+	if version > target {
+		return &bugle.Error{Op: "store.Open", Kind: bugle.KindInvalid, Message: fmt.Sprintf(
+			"the backup is of a newer bugle (version %d, this program knows %d)", version, target)}
+	}
+	if version == 0 {
+		version = target
+	}
+	if current >= version {
 		return nil
 	}
-	_, err = p.Up(ctx)
+	_, err = p.UpTo(ctx, version)
 	return err
 }

@@ -52,7 +52,7 @@ func OpenPostgres(ctx context.Context, url string, opts Options) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	e, err := openPostgres(ctx, config, size)
+	e, err := openPostgres(ctx, config, size, 0)
 	if err != nil {
 		return nil, unopened("store.OpenPostgres", postgresName(config), err)
 	}
@@ -100,7 +100,8 @@ func parsePostgres(url string) (config *pgx.ConnConfig, size int, err error) {
 	return config, size, nil
 }
 
-func openPostgres(ctx context.Context, config *pgx.ConnConfig, size int) (_ *postgresEngine, err error) {
+// openPostgres migrates the tables to a version, 0 for the newest.
+func openPostgres(ctx context.Context, config *pgx.ConnConfig, size int, version int64) (_ *postgresEngine, err error) {
 	e := &postgresEngine{config: config}
 	defer func() {
 		if err != nil {
@@ -118,12 +119,16 @@ func openPostgres(ctx context.Context, config *pgx.ConnConfig, size int) (_ *pos
 		return nil, &bugle.Error{Op: "store.OpenPostgres", Kind: bugle.KindInvalid,
 			Message: "the database " + postgresName(config) + " is in " + encoding + "; it must be created with ENCODING 'UTF8'"}
 	}
+	return e, e.migrate(ctx, version)
+}
+
+func (e *postgresEngine) migrate(ctx context.Context, version int64) error {
 	// A table row as the lock: another process that migrates is waited for, one that died is for half a minute.
 	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return e, migrate(ctx, e.write, goose.DialectPostgres, postgresMigrations, "migrations/postgres", goose.WithLocker(locker))
+	return migrate(ctx, e.write, goose.DialectPostgres, postgresMigrations, "migrations/postgres", version, goose.WithLocker(locker))
 }
 
 func (e *postgresEngine) openPool(size int) *sql.DB {

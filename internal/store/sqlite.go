@@ -43,7 +43,7 @@ type sqliteEngine struct {
 // KindUnavailable when the file cannot be opened, KindInvalid when Options.Sealer has another key than the one that the
 // database was sealed with, or when the database was written by a newer program.
 func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) {
-	e, err := openSQLite(ctx, path)
+	e, err := openSQLite(ctx, path, 0)
 	if err != nil {
 		return nil, unopened("store.OpenSQLite", path, err)
 	}
@@ -70,7 +70,8 @@ func sealedStore(ctx context.Context, s *Store) (*Store, error) {
 	return s, nil
 }
 
-func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
+// openSQLite migrates the tables to a version, 0 for the newest.
+func openSQLite(ctx context.Context, path string, version int64) (_ *sqliteEngine, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteEngine, err error) {
 	if err := e.checkVersion(ctx); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, e.one, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite"); err != nil {
+	if err := migrate(ctx, e.one, goose.DialectSQLite3, sqliteMigrations, "migrations/sqlite", version); err != nil {
 		return nil, err
 	}
 	if e.reader, err = openPool(path, sqliteReaders+1, "&_pragma=query_only(1)"); err != nil {
@@ -237,6 +238,15 @@ func (e *sqliteEngine) unavailable(err error) bool {
 }
 
 func (e *sqliteEngine) close() error {
+	err := e.closePools()
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Close())
+		e.lock = nil
+	}
+	return err
+}
+
+func (e *sqliteEngine) closePools() error {
 	var errs []error
 	if e.anchor != nil {
 		errs = append(errs, e.anchor.Close())
@@ -246,8 +256,6 @@ func (e *sqliteEngine) close() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
-	}
+	e.anchor, e.reader, e.one = nil, nil, nil
 	return errors.Join(errs...)
 }
