@@ -15,10 +15,13 @@ import (
 )
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the phone system."`
-	Demo    demoCommand    `cmd:"" help:"Run a demonstration on loopback: a company, its phones, and a first call, in a temporary directory."`
-	Call    callCommand    `cmd:"" help:"Be a phone: register, dial, press keys, record, or wait for a call."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve   serveCommand      `cmd:"" help:"Run the phone system."`
+	Demo    demoCommand       `cmd:"" help:"Run a demonstration on loopback: a company, its phones, and a first call, in a temporary directory."`
+	Call    callCommand       `cmd:"" help:"Be a phone: register, dial, press keys, record, or wait for a call."`
+	Admin   administerCommand `cmd:"" help:"Manage accounts, users and API keys."`
+	Backup  backupCommand     `cmd:"" help:"Write all that a server keeps into one file, while it serves."`
+	Restore restoreCommand    `cmd:"" help:"Fill an empty server with a backup."`
+	Version versionCommand    `cmd:"" help:"Print the version."`
 }
 
 type versionCommand struct{}

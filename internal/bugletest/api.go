@@ -175,6 +175,25 @@ func (a *API) Upload(ctx context.Context, path, contentType string, file []byte)
 	return err
 }
 
+// Download fetches a file, such as the audio of a media document.
+func (a *API) Download(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("X-Auth-Token", a.token)
+	answer, err := a.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	file, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = &APIError{Method: http.MethodGet, Path: path, Status: answer.StatusCode, Data: file}
+	}
+	return file, err
+}
+
 // Ready waits until the server answers its health check.
 func (a *API) Ready(ctx context.Context) error {
 	health := strings.TrimSuffix(a.base, "/v2") + "/healthz"

@@ -96,6 +96,24 @@ func (a *API) master(ctx context.Context) (Credentials, error) {
 	return Credentials{AccountID: acc.id, AccountName: acc.view.Name, Realm: acc.view.Realm, Username: "admin"}, nil
 }
 
+// MasterKey returns the API key of the master account, for who holds the database and its key. KindNotFound when there is
+// no master account yet.
+func (a *API) MasterKey(ctx context.Context) (string, error) {
+	d, err := a.opts.Store.GetByKey(ctx, store.Key{Space: KeyMaster, Value: MasterValue})
+	if isMissing(err) {
+		return "", &bugle.Error{Op: "crossbar.MasterKey", Kind: bugle.KindNotFound,
+			Message: "there is no master account yet; the first start of the server makes it"}
+	}
+	if err != nil {
+		return "", err
+	}
+	acc, err := readAccount(d)
+	if err != nil {
+		return "", err
+	}
+	return a.opts.Sealer.Open(stringAt(acc.private, "api_key"), acc.id, "api_key")
+}
+
 // runPrivate stores a new document whose private part is given.
 func (e *edit) runPrivate(doc, private map[string]any) error {
 	e.doc, e.private = doc, private
