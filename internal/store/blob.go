@@ -138,7 +138,11 @@ func (b *Blobs) Sweep(ctx context.Context, now time.Time, age time.Duration,
 					continue
 				}
 			}
-			if err := os.Remove(filepath.Join(b.dir, account.Name(), file.Name())); err != nil {
+			err = os.Remove(filepath.Join(b.dir, account.Name(), file.Name()))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // another server that has the directory too was faster
+			}
+			if err != nil {
 				return removed, blobError("store.Sweep", err)
 			}
 			removed++

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"bugle"
@@ -48,28 +50,28 @@ func (s *Store) SaveCall(ctx context.Context, row CallRow) error {
 // not block.
 func (s *Store) SubmitCall(row CallRow, done func(error)) { s.calls.submit([]CallRow{row}, done) }
 
-func (s *Store) writeCalls(ctx context.Context, t *transaction, rows []CallRow) error {
-	for i := range rows {
-		c := &rows[i]
+func (s *Store) writeCalls(ctx context.Context, t *transaction, calls []CallRow) error {
+	last := make(map[string]*CallRow, len(calls))
+	for i := range calls {
+		last[clean(calls[i].ID)] = &calls[i]
+	}
+	var rows [][]any
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		c := last[id]
 		trail := string(c.Trail)
 		if !json.Valid(c.Trail) {
 			trail = "[]"
 		}
-		if _, err := t.exec(ctx, `INSERT INTO calls (id, account_id, sip_call_id, direction, from_name, from_number, dialed, `+
-			`to_id, device_id, callflow_id, started, answered, ended, cause, trail) `+
-			`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET `+
-			`account_id = excluded.account_id, sip_call_id = excluded.sip_call_id, direction = excluded.direction, `+
-			`from_name = excluded.from_name, from_number = excluded.from_number, dialed = excluded.dialed, `+
-			`to_id = excluded.to_id, device_id = excluded.device_id, callflow_id = excluded.callflow_id, `+
-			`started = excluded.started, answered = excluded.answered, ended = excluded.ended, `+
-			`cause = excluded.cause, trail = excluded.trail`,
-			clean(c.ID), clean(c.AccountID), clean(c.SIPCallID), clean(c.Direction), clean(c.FromName), clean(c.FromNumber),
-			clean(c.Dialed), clean(c.ToID), clean(c.DeviceID), clean(c.CallflowID), micro(c.Started), micro(c.Answered),
-			micro(c.Ended), clean(c.Cause), clean(trail)); err != nil {
-			return err
-		}
+		rows = append(rows, []any{id, clean(c.AccountID), clean(c.SIPCallID), clean(c.Direction), clean(c.FromName),
+			clean(c.FromNumber), clean(c.Dialed), clean(c.ToID), clean(c.DeviceID), clean(c.CallflowID), micro(c.Started),
+			micro(c.Answered), micro(c.Ended), clean(c.Cause), clean(trail)})
 	}
-	return nil
+	return inBatches(ctx, t, `INSERT INTO calls (`+callColumns+`) VALUES `, ` ON CONFLICT (id) DO UPDATE SET `+
+		`account_id = excluded.account_id, sip_call_id = excluded.sip_call_id, direction = excluded.direction, `+
+		`from_name = excluded.from_name, from_number = excluded.from_number, dialed = excluded.dialed, `+
+		`to_id = excluded.to_id, device_id = excluded.device_id, callflow_id = excluded.callflow_id, `+
+		`started = excluded.started, answered = excluded.answered, ended = excluded.ended, `+
+		`cause = excluded.cause, trail = excluded.trail`, rows)
 }
 
 const callColumns = `id, account_id, sip_call_id, direction, from_name, from_number, dialed, to_id, device_id, ` +
@@ -77,6 +79,9 @@ const callColumns = `id, account_id, sip_call_id, direction, from_name, from_num
 
 // GetCall returns the row of a call that has ended, else KindNotFound.
 func (s *Store) GetCall(ctx context.Context, accountID, id string) (CallRow, error) {
+	if !texts(accountID, id) {
+		return CallRow{}, notFound("store.GetCall", "call")
+	}
 	c, err := scanCall(s.readable().row(ctx, `SELECT `+callColumns+` FROM calls WHERE id = ? AND account_id = ?`, id, accountID))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = notFound("store.GetCall", "call")
@@ -100,6 +105,9 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (calls []CallRow, next [
 				Message: "not a key that a page before this one gave"}
 		}
 		query, args = query+` AND (started, id) < (?, ?)`, append(args, int64(binary.BigEndian.Uint64(key)), id)
+	}
+	if !text(q.AccountID) {
+		return nil, nil, nil
 	}
 	limit := Query{Limit: q.Limit}.limit()
 	rows, err := s.readable().rows(ctx, query+` ORDER BY started DESC, id DESC LIMIT ?`, append(args, limit+1)...)

@@ -123,6 +123,9 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]bugle.Ch
 // AccountChanges is Changes for one account, by its gap-free sequence.
 func (s *Store) AccountChanges(ctx context.Context, accountID string, after int64, limit int) ([]bugle.Change, error) {
 	fail := func(err error) ([]bugle.Change, error) { return nil, s.fail("store.AccountChanges", err) }
+	if !text(accountID) {
+		return nil, nil
+	}
 	r := s.readable()
 	last, err := counter(ctx, r, "account/"+accountID)
 	if err != nil {
@@ -210,8 +213,9 @@ func (s *Store) sweepBatch(ctx context.Context, limit int64) (removed int, err e
 		_, err = t.exec(ctx, `DELETE FROM changes WHERE position <= ?`, last)
 	}
 	if err == nil && removed > 0 {
-		_, err = t.exec(ctx, `INSERT INTO counters (name, n) VALUES ('swept', ?) ON CONFLICT (name) DO UPDATE SET n = excluded.n`,
-			last)
+		// Another server may have swept farther meanwhile.
+		_, err = t.exec(ctx, `INSERT INTO counters (name, n) VALUES ('swept', ?) ON CONFLICT (name) DO UPDATE SET n = `+
+			`CASE WHEN excluded.n > counters.n THEN excluded.n ELSE counters.n END`, last)
 	}
 	if err != nil || removed == 0 {
 		t.rollback()

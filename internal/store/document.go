@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +52,10 @@ type Key struct {
 	Space string // what it is: "callflow.number"; an error names it in its Field
 	Scope string // within what it is unique: an account id, or "" for the whole system
 	Value string
+}
+
+func (k Key) compare(other Key) int {
+	return cmp.Or(strings.Compare(k.Space, other.Space), strings.Compare(k.Scope, other.Scope), strings.Compare(k.Value, other.Value))
 }
 
 // Index is a look-up value that many documents of one account and type may share.
@@ -101,7 +107,7 @@ func (d *Document) check() error {
 			strconv.Itoa(MaxValue) + " bytes")
 	}
 	for _, k := range d.Keys {
-		if !named(k.Space) || len(k.Scope) > maxName || !valued(k.Value) {
+		if !named(k.Space) || len(k.Scope) > maxName || !text(k.Scope) || !valued(k.Value) {
 			return invalid("key " + k.Space + " is not 1 to " + strconv.Itoa(MaxValue) + " bytes of UTF-8")
 		}
 	}
@@ -119,6 +125,11 @@ func valued(s string) bool { return s != "" && len(s) <= MaxValue && text(s) }
 
 // text reports whether every database can keep s in a text column: PostgreSQL refuses NUL and broken UTF-8.
 func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// texts: what is not text stands in no column, so who asks for it finds nothing.
+func texts(values ...string) bool {
+	return !slices.ContainsFunc(values, func(s string) bool { return !text(s) })
+}
 
 func object(doc []byte) bool {
 	if !json.Valid(doc) || !utf8.Valid(doc) {

@@ -131,23 +131,47 @@ type failedRow struct{ err error }
 
 func (f failedRow) Scan(...any) error { return f.err }
 
+// firstRow is sql.Row for rows that were asked for more than once.
+type firstRow struct{ rows *sql.Rows }
+
+func (f firstRow) Scan(dest ...any) error {
+	defer f.rows.Close()
+	if !f.rows.Next() {
+		if err := f.rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	if err := f.rows.Scan(dest...); err != nil {
+		return err
+	}
+	return f.rows.Close()
+}
+
 // locking: what is read outside of a transaction may change at once.
 func (p *pool) locking() string { return "" }
 
 func (p *pool) row(ctx context.Context, query string, args ...any) scanner {
-	st, err := p.stmt(ctx, query)
+	rows, err := p.rows(ctx, query, args...)
 	if err != nil {
 		return failedRow{err}
 	}
-	return st.QueryRowContext(ctx, args...)
+	return firstRow{rows}
 }
 
-func (p *pool) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	st, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
+const readAttempts = 3
+
+// rows asks again when the connection broke: it may have been long dead, and another one is well.
+func (p *pool) rows(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	for attempt := 1; ; attempt++ {
+		var st statement
+		if st, err = p.stmt(ctx, query); err == nil {
+			rows, err = st.QueryContext(ctx, args...)
+		}
+		if err == nil || attempt == readAttempts || ctx.Err() != nil || !p.e.serialization(err) {
+			return rows, err
+		}
 	}
-	return st.QueryContext(ctx, args...)
 }
 
 // transaction is a write transaction with the pool's statements.

@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	crand "crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -249,4 +253,124 @@ func exerciseClosed(t *testing.T, o opener) {
 	wantKind(t, err, bugle.KindUnavailable)
 	wantKind(t, s.Write(t.Context(), func(tx *Tx) error { return nil }), bugle.KindUnavailable)
 	wantKind(t, s.SaveBindings(t.Context(), []BindingRow{{}}, nil), bugle.KindUnavailable)
+}
+
+// exerciseManyRecords writes and removes so many at once that they come in several statements, some of them twice.
+func exerciseManyRecords(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	var rows []BindingRow
+	var keys []BindingKey
+	for i := range 123 {
+		for _, username := range []string{"first", "last"} {
+			rows = append(rows, BindingRow{DeviceID: fmt.Sprintf("d%03d", i), Contact: "sip:x", Username: username})
+		}
+		keys = append(keys, BindingKey{fmt.Sprintf("d%03d", i), "sip:x"})
+	}
+	if err := s.SaveBindings(t.Context(), rows, keys[:1]); err != nil {
+		t.Fatal(err)
+	}
+	got := loadBindings(t, s)
+	for i, row := range got {
+		if row.DeviceID != keys[i+1].DeviceID || row.Username != "last" {
+			t.Errorf("binding %d is %+v", i, row)
+		}
+	}
+	if len(got) != 122 {
+		t.Errorf("%d bindings", len(got))
+	}
+	if err := s.SaveBindings(t.Context(), rows[:2], keys); err != nil {
+		t.Fatal(err)
+	}
+	if got := loadBindings(t, s); len(got) != 0 {
+		t.Errorf("left are %+v", got)
+	}
+	results := make(chan error, 123)
+	for i := range cap(results) {
+		s.SubmitCall(CallRow{ID: fmt.Sprint("c", i/2), AccountID: "acme", Cause: fmt.Sprint(i)}, func(err error) { results <- err })
+	}
+	for range cap(results) {
+		if err := <-results; err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls, _, err := s.Calls(t.Context(), CallQuery{AccountID: "acme", Limit: 1000})
+	if err != nil || len(calls) != 62 {
+		t.Fatalf("%d calls, %v", len(calls), err)
+	}
+	for _, c := range calls {
+		if n, _ := strconv.Atoi(c.ID[1:]); c.Cause != strconv.Itoa(min(2*n+1, 122)) {
+			t.Errorf("call %s has cause %s", c.ID, c.Cause)
+		}
+	}
+}
+
+// exerciseForeignText asks for what no text column can hold; a client may send it in a path.
+func exerciseForeignText(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	put(t, s, user("u1", "Ann"), "")
+	for _, bad := range []string{"u\x00", "u\xff"} {
+		_, err := s.Get(t.Context(), "acme", "user", bad)
+		wantKind(t, err, bugle.KindNotFound)
+		_, err = s.GetAny(t.Context(), bad, "user", "u1")
+		wantKind(t, err, bugle.KindNotFound)
+		_, err = s.GetByKey(t.Context(), Key{"number", "acme", bad})
+		wantKind(t, err, bugle.KindNotFound)
+		_, err = s.GetCall(t.Context(), "acme", bad)
+		wantKind(t, err, bugle.KindNotFound)
+		wantKind(t, s.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.Delete("acme", "user", bad, "", true)
+			return err
+		}), bugle.KindNotFound)
+		for _, q := range []Query{{AccountID: bad, Type: "user"}, {AccountID: "acme", Type: "user", Index: &Index{"owner_id", bad}}} {
+			docs, next, err := s.List(t.Context(), q)
+			n, err2 := s.Count(t.Context(), q)
+			if len(docs) != 0 || next != nil || n != 0 || err != nil || err2 != nil {
+				t.Errorf("%+v: %v, %d, %v, %v", q, docs, n, err, err2)
+			}
+		}
+		begins, err := s.KeyBegins(t.Context(), "number", "acme", bad)
+		changes, err2 := s.AccountChanges(t.Context(), bad, 0, 0)
+		calls, _, err3 := s.Calls(t.Context(), CallQuery{AccountID: bad})
+		if begins || len(changes)+len(calls) != 0 || errors.Join(err, err2, err3) != nil {
+			t.Error(begins, changes, calls, err, err2, err3)
+		}
+	}
+	if err := s.SaveBindings(t.Context(), []BindingRow{{DeviceID: "d\x00", Contact: "sip:\xff"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveBindings(t.Context(), nil, []BindingKey{{"d\x00", "sip:\xff"}}); err != nil || len(loadBindings(t, s)) != 0 {
+		t.Errorf("a contact that is no text stays: %v", err)
+	}
+}
+
+// exerciseLargest writes as much as the limits allow, of what does not compress: an index of PostgreSQL takes 2704 bytes.
+func exerciseLargest(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	noise := func(n int) string {
+		b := make([]byte, n)
+		_, _ = crand.Read(b)
+		return base64.RawURLEncoding.EncodeToString(b)[:n]
+	}
+	d := Document{AccountID: noise(maxName), Type: noise(maxName), ID: noise(maxName), SortKey: []byte(noise(MaxValue)),
+		Keys: []Key{{noise(maxName), noise(maxName), noise(MaxValue)}}, Index: []Index{{noise(maxName), noise(MaxValue)}},
+		Body: json.RawMessage(`{"x":"` + noise(MaxBody-8) + `"}`)}
+	d.Private = d.Body
+	d = put(t, s, d, "")
+	for range 300 {
+		d.Index = append(d.Index, Index{noise(10), noise(10)})
+	}
+	d = put(t, s, d, d.Rev)
+	got, err := s.GetByKey(t.Context(), d.Keys[0])
+	if err != nil || !reflect.DeepEqual(d, got) {
+		t.Errorf("the largest document is not what was written: %v", err)
+	}
+	if docs, _, err := s.List(t.Context(), Query{AccountID: d.AccountID, Type: d.Type, Index: &d.Index[0]}); err != nil || len(docs) != 1 {
+		t.Errorf("the largest document in its list: %d, %v", len(docs), err)
+	}
+	row := BindingRow{DeviceID: noise(maxName), Contact: noise(MaxContact - maxName)}
+	if err := s.SaveBindings(t.Context(), []BindingRow{row}, nil); err != nil {
+		t.Error(err)
+	}
+	row.Contact += "x"
+	wantKind(t, s.SaveBindings(t.Context(), []BindingRow{row}, nil), bugle.KindTooLarge)
 }

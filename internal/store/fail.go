@@ -20,6 +20,8 @@ func (s *Store) fail(op string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &bugle.Error{Op: op, Kind: bugle.KindUnavailable, Message: "the request ended before the database answered",
 			Err: err}
+	case errors.Is(err, errAgain):
+		return &bugle.Error{Op: op, Kind: bugle.KindConflict, Message: "others change the same at this moment, try again", Err: err}
 	case s.closed.Load(), errors.Is(err, sql.ErrConnDone), errors.Is(err, errGone), s.engine.unavailable(err):
 		return &bugle.Error{Op: op, Kind: bugle.KindUnavailable, Message: "the database is not available, try again later",
 			Err: err}

@@ -135,7 +135,7 @@ func (g *groupWriter[T]) try(rows []T) (err error) {
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		err = g.once(ctx, rows)
-		if err == nil || attempt == writeAttempts || !g.s.engine.serialization(err) {
+		if err == nil || attempt == writeAttempts || !g.s.again(ctx, attempt, err) {
 			return g.s.fail("store."+g.name, err)
 		}
 	}

@@ -48,6 +48,9 @@ func (s *Store) Count(ctx context.Context, q Query) (int, error) {
 
 // KeyBegins reports whether any document holds a key of a space and scope that begins with prefix and is longer.
 func (s *Store) KeyBegins(ctx context.Context, space, scope, prefix string) (bool, error) {
+	if !texts(space, scope, prefix) {
+		return false, nil
+	}
 	// U+10FFFF sorts behind everything that may follow.
 	var n int
 	err := s.readable().row(ctx, `SELECT count(*) FROM (SELECT 1 FROM document_keys WHERE space = ? AND scope = ? `+
@@ -71,6 +74,9 @@ func (a absent) row(context.Context, string, ...any) scanner             { retur
 func (a absent) rows(context.Context, string, ...any) (*sql.Rows, error) { return nil, a.err }
 
 func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool) (Document, error) {
+	if !texts(accountID, typ, id) {
+		return Document{}, notFound("store.Get", "document")
+	}
 	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+
 		` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?`+r.locking(), id, accountID, typ))
 	if errors.Is(err, sql.ErrNoRows) || err == nil && d.Deleted && !deleted {
@@ -80,6 +86,9 @@ func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool
 }
 
 func getByKey(ctx context.Context, r querier, key Key) (Document, error) {
+	if !texts(key.Space, key.Scope, key.Value) {
+		return Document{}, notFound("store.GetByKey", "document")
+	}
 	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+` FROM document_keys k JOIN documents d ON d.id = k.document_id`+
 		` WHERE k.space = ? AND k.scope = ? AND k.value = ?`+r.locking(), key.Space, key.Scope, key.Value))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -134,6 +143,11 @@ func (q Query) from() (sql string, args []any, order string, err error) {
 	return b.String(), args, order, nil
 }
 
+// findable is false for what no document can have.
+func (q Query) findable() bool {
+	return texts(q.AccountID, q.Type) && (q.Index == nil || texts(q.Index.Name, q.Index.Value))
+}
+
 func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 	from, args, order, err := q.from()
 	if err != nil {
@@ -150,6 +164,9 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 		}
 		from += ` AND (` + order + `)` + above + `(?, ?)`
 		args = append(args, sortKey, id)
+	}
+	if !q.findable() {
+		return []Document{}, nil, nil
 	}
 	limit := q.limit()
 	rows, err := r.rows(ctx, `SELECT `+documentColumns+from+` ORDER BY `+
@@ -183,6 +200,9 @@ func count(ctx context.Context, r querier, q Query) (n int, err error) {
 	from, args, _, err := q.from()
 	if err != nil {
 		return 0, err
+	}
+	if !q.findable() {
+		return 0, nil
 	}
 	err = r.row(ctx, `SELECT count(*)`+from, args...).Scan(&n)
 	return n, err

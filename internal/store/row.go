@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"slices"
 
 	"bugle"
 )
@@ -27,9 +28,8 @@ func (tx *Tx) putRow(d, old *Document, exists bool) error {
 	values := []any{d.Rev, d.Modified.UnixMicro(), encodeLinks(d.Keys, d.Index), string(d.Body), private}
 	if exists && d.Deleted == old.Deleted && string(d.SortKey) == string(old.SortKey) && d.Created.Equal(old.Created) {
 		// The usual edit stays where it is in the lists: their indexes need not be written.
-		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ? WHERE id = ?`,
-			append(values, d.ID)...)
-		return err
+		return tx.update(`UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ? WHERE id = ? AND rev = ?`,
+			append(values, d.ID, old.Rev))
 	}
 	deleted := 0
 	if d.Deleted {
@@ -37,23 +37,29 @@ func (tx *Tx) putRow(d, old *Document, exists bool) error {
 	}
 	values = append(values, d.Created.UnixMicro(), deleted, notNil(d.SortKey), d.ID)
 	if exists {
-		_, err := tx.t.exec(tx.ctx, `UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ?, created = ?, `+
-			`deleted = ?, sort_key = ? WHERE id = ?`, values...)
+		return tx.update(`UPDATE documents SET rev = ?, modified = ?, links = ?, body = ?, private = ?, created = ?, `+
+			`deleted = ?, sort_key = ? WHERE id = ? AND rev = ?`, append(values, old.Rev))
+	}
+	// Another transaction may have created it meanwhile.
+	return tx.update(`INSERT INTO documents (rev, modified, links, body, private, created, deleted, sort_key, id, `+
+		`account_id, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		append(values, d.AccountID, d.Type))
+}
+
+// update writes exactly one row.
+func (tx *Tx) update(query string, values []any) error {
+	n, err := tx.t.exec(tx.ctx, query, values...)
+	if err != nil {
 		return err
 	}
-	n, err := tx.t.exec(tx.ctx, `INSERT INTO documents (rev, modified, links, body, private, created, deleted, sort_key, id, `+
-		`account_id, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		append(values, d.AccountID, d.Type)...)
-	if err == nil && n == 0 { // another transaction created it meanwhile
-		return &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: "id", Holder: d.ID,
-			Message: "the id " + d.ID + " is taken"}
-	}
-	return err
+	return tx.first(n)
 }
 
 // moveKeys makes d hold its Keys instead of those held. The primary key of document_keys judges, not a look before.
 func (tx *Tx) moveKeys(d *Document, held []Key) error {
 	drop, add := differ(held, d.Keys)
+	slices.SortFunc(drop, Key.compare) // two that want the same keys meet at the first of them
+	slices.SortFunc(add, Key.compare)
 	for _, k := range drop {
 		if _, err := tx.t.exec(tx.ctx, `DELETE FROM document_keys WHERE space = ? AND scope = ? AND value = ?`,
 			k.Space, k.Scope, k.Value); err != nil {

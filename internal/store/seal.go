@@ -154,10 +154,11 @@ func (s *Store) checkSealer(ctx context.Context, sealer *Sealer) error {
 		}
 		var t *transaction
 		if t, err = s.begin(ctx); err == nil {
-			if _, err = t.exec(ctx, `INSERT INTO settings (name, value) VALUES (?, ?)`, "canary", sealed); err != nil {
+			if _, err = t.exec(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, "canary",
+				sealed); err != nil {
 				t.rollback()
-			} else {
-				err = s.commit(t)
+			} else if err = s.commit(t); err == nil { // whoever was first
+				err = s.read.row(ctx, `SELECT value FROM settings WHERE name = ?`, "canary").Scan(&sealed)
 			}
 		}
 	}
@@ -165,7 +166,7 @@ func (s *Store) checkSealer(ctx context.Context, sealer *Sealer) error {
 		return s.fail("store.checkSealer", err)
 	}
 	if plain, err := sealer.Open(sealed, "canary"); err != nil || plain != canary {
-		return &bugle.Error{Op: "store.OpenSQLite", Kind: bugle.KindInvalid,
+		return &bugle.Error{Op: "store.Open", Kind: bugle.KindInvalid,
 			Message: "the secret key is not the one that this database was sealed with; give the right --secret-key-file"}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"bugle"
@@ -14,6 +15,9 @@ const writeTimeout = 30 * time.Second
 
 const writeAttempts = 8
 
+// errAgain ends an attempt that lost against another transaction without the database saying so.
+var errAgain = errors.New("another transaction was first")
+
 // Tx is one write transaction. It is used by one goroutine, until the function that it was given to returns.
 type Tx struct {
 	s       *Store
@@ -21,6 +25,7 @@ type Tx struct {
 	t       *transaction
 	at      time.Time
 	changes []pending
+	lost    bool // errAgain was returned
 }
 
 // pending is a change that the commit will number.
@@ -30,20 +35,29 @@ type pending struct {
 }
 
 // Write runs fn in one transaction: all that it wrote is durable when Write returns nil, and none of it exists when
-// Write returns an error. fn may be called again after losing against another transaction, so it must start over each
-// time. An error of fn is returned as it is.
+// Write returns an error, except that KindUnavailable leaves it open when the database went away during the commit and
+// did not come back soon. fn may be called again after losing against another transaction, so it must start over each
+// time. What it reads through tx by id, by key or in a list stays as it is until the end. An error of fn is returned as it
+// is.
 func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		err := s.writeOnce(ctx, fn)
-		if err == nil {
-			return nil
-		}
-		if attempt == writeAttempts || ctx.Err() != nil || !s.engine.serialization(err) {
+		if err == nil || attempt == writeAttempts || !s.again(ctx, attempt, err) {
 			return err
 		}
 	}
+}
+
+// again reports whether a transaction that failed with err did not happen and may be run again, after a pause in which
+// the others end.
+func (s *Store) again(ctx context.Context, attempt int, err error) bool {
+	if !errors.Is(err, errAgain) && !s.engine.serialization(err) {
+		return false
+	}
+	rest(ctx, rand.N(time.Duration(attempt)*5*time.Millisecond))
+	return ctx.Err() == nil
 }
 
 func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
@@ -62,6 +76,9 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := fn(tx); err != nil {
 		return err
 	}
+	if tx.lost {
+		return failed(errAgain)
+	}
 	if err := tx.appendChanges(); err != nil {
 		return failed(err)
 	}
@@ -69,11 +86,11 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	if len(tx.changes) == 0 {
 		return failed(s.commit(t))
 	}
-	return failed(s.commitChanges(t, tx.changes))
+	return failed(s.commitChanges(ctx, t, tx.changes))
 }
 
 // commitChanges commits and tells the hooks.
-func (s *Store) commitChanges(t *transaction, changes []pending) error {
+func (s *Store) commitChanges(ctx context.Context, t *transaction, changes []pending) error {
 	first, last := changes[0].change.Position, changes[len(changes)-1].change.Position
 	commits := make([]commit, len(changes))
 	for i := range changes {
@@ -83,7 +100,11 @@ func (s *Store) commitChanges(t *transaction, changes []pending) error {
 	for _, h := range hooks {
 		h.expect(first, last)
 	}
-	if err := s.commit(t); err != nil {
+	err := s.commit(t)
+	if err != nil && s.engine.doubtful(err) {
+		err = s.settle(ctx, changes[len(changes)-1].change, err)
+	}
+	if err != nil {
 		for _, h := range hooks {
 			h.forget(first, last)
 		}
@@ -224,7 +245,10 @@ func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, err
 	d.Deleted, d.Modified = true, tx.at
 	d.Rev = nextRev(old.Rev, &d)
 	if hard {
-		_, err = tx.t.exec(tx.ctx, `DELETE FROM documents WHERE id = ?`, id)
+		var n int64
+		if n, err = tx.t.exec(tx.ctx, `DELETE FROM documents WHERE id = ? AND rev = ?`, id, old.Rev); err == nil {
+			err = tx.first(n)
+		}
 	} else {
 		err = tx.putRow(&d, &old, true)
 	}
@@ -256,6 +280,15 @@ func (tx *Tx) fail(op string, err error) error {
 		err = tx.ctx.Err()
 	}
 	return tx.s.fail(op, err)
+}
+
+// first is errAgain when a write found nothing where this transaction had read a row, or a row where it had read none.
+func (tx *Tx) first(written int64) error {
+	if written == 1 {
+		return nil
+	}
+	tx.lost = true
+	return errAgain
 }
 
 func (tx *Tx) record(c commit) {

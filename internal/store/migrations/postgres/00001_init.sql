@@ -58,6 +58,8 @@ CREATE TABLE counters (
   name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   n    BIGINT NOT NULL
 );
+-- There from the start: whoever asks what became of a commit waits for it at this row.
+INSERT INTO counters (name, n) VALUES ('position', 0);
 
 CREATE TABLE settings (
   name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
