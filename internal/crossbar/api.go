@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"bugle"
@@ -38,7 +39,7 @@ type Options struct {
 	OnPanic        func(v any) // called once for each request that panicked
 }
 
-// API serves /v2 and /healthz. It is safe for concurrent use.
+// API serves /v2, /healthz, /openapi.json and /docs. It is safe for concurrent use.
 type API struct {
 	opts      Options
 	table     []*resource // in the order in which they are shown
@@ -48,6 +49,7 @@ type API struct {
 	failures  *failures
 	collators collators
 	parsed    parsed
+	openAPI   func() []byte // made when it is first asked for
 }
 
 // New prepares an API. It fails when a schema does not compile, the modules' schemas included.
@@ -83,15 +85,13 @@ func New(opts Options) (*API, error) {
 		}
 		a.resources[r.noun] = r
 	}
+	a.openAPI = sync.OnceValue(a.OpenAPI)
 	return a, nil
 }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/healthz" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		fmt.Fprintln(w, "ok")
+	if a.site(w, r) {
 		return
 	}
 	req := a.newRequest(w, r)
