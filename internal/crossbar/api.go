@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"bugle"
 	"bugle/internal/store"
 )
@@ -34,6 +36,7 @@ type Options struct {
 	PublicURL string
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	Limits         Limits
 	Version        string      // shown in the envelope of authenticated requests
 	Node           string      // shown in the envelope; "" for a random one
 	OnPanic        func(v any) // called once for each request that panicked
@@ -47,6 +50,9 @@ type API struct {
 	schemas   *schemas
 	hasher    *hasher
 	failures  *failures
+	buckets   *buckets // of accounts
+	anonymous *buckets // of addresses
+	known     knownLogins
 	collators collators
 	parsed    parsed
 	openAPI   func() []byte // made when it is first asked for
@@ -70,7 +76,11 @@ func New(opts Options) (*API, error) {
 		opts.Node = bugle.NewID()
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), failures: newFailures(opts.Now)}
+	limits := opts.Limits.orDefault()
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(),
+		failures:  newFailures(opts.Now, limits.LoginFailures),
+		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
+		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}
 	if opts.Flows == nil {
 		a.opts.Flows = anyFlow{}
 	}

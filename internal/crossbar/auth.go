@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
@@ -94,9 +93,11 @@ func readUser(d store.Document) (*user, error) {
 // identity is who a token stands for.
 type identity struct {
 	account *account
-	userID  string // "" for an API key
-	method  string // "user_auth" or "api_auth"
-	admin   bool   // everything but a user without priv_level admin
+	userID  string         // "" for an API key
+	method  string         // "user_auth" or "api_auth"
+	admin   bool           // everything but a user without priv_level admin
+	private map[string]any // of the user, or the account for userID ""
+	claims  claims         // of a token
 }
 
 // claims are what a token says. It is signed with a secret of the user or account that it names, which changes with the
@@ -105,23 +106,21 @@ type claims struct {
 	AccountID string `json:"account_id"`
 	OwnerID   string `json:"owner_id,omitempty"`
 	Method    string `json:"method"`
+	// ImpersonatedBy is the user, or the account, that took this user's place.
+	ImpersonatedBy string `json:"impersonated_by,omitempty"`
 	jwt.RegisteredClaims
 }
 
-// authenticate reads the token. A token that is no good is returned as a fault and not as an error: paths that need none
-// do not mind.
-func (req *request) authenticate() (*fault, error) {
-	if req.identity != nil {
+// authenticate finds out for whom token stands. A token that is no good is returned as a fault and not as an error:
+// paths that need none do not mind.
+func (req *request) authenticate(token string) (*fault, error) {
+	if token == "" {
 		return nil, nil
 	}
-	req.token = req.presented()
-	if req.token == "" {
-		return nil, nil
-	}
-	who, err := req.api.verify(req.ctx, req.token)
+	who, err := req.identify(token)
 	if err != nil {
 		var f *fault
-		if errors.As(err, &f) {
+		if errors.As(err, &f) && f.status < http.StatusInternalServerError {
 			return f, nil
 		}
 		return nil, err
@@ -130,25 +129,47 @@ func (req *request) authenticate() (*fault, error) {
 	return nil, nil
 }
 
-func (req *request) presented() string {
+// outside is the token as it stands outside of the body: X-Auth-Token, the parameter auth_token, Authorization, the
+// parameter authorization.
+func (req *request) outside() string {
 	if t := req.http.Header.Get("X-Auth-Token"); t != "" {
 		return t
 	}
-	if t, ok := req.outerParam("auth_token"); ok && t != "" {
+	if t := req.query.Get("auth_token"); t != "" {
 		return t
 	}
-	header := req.http.Header.Get("Authorization")
-	if header == "" {
-		header, _ = req.outerParam("authorization")
+	if t := req.http.Header.Get("Authorization"); t != "" {
+		return t
 	}
-	scheme, rest, ok := strings.Cut(header, " ")
-	switch {
-	case !ok:
-		return header
-	case strings.EqualFold(scheme, "Bearer"):
-		return strings.TrimSpace(rest)
+	return req.query.Get("authorization")
+}
+
+// inside is the token of the envelope.
+func (req *request) inside() string {
+	if t, ok := scalar(req.envelope["auth_token"]); ok && t != "" {
+		return t
 	}
-	return ""
+	t, _ := scalar(req.envelope["authorization"])
+	return t
+}
+
+// identify tells whose a token is, with or without the word Bearer before it, or who logs in with every request (Basic).
+func (req *request) identify(token string) (*identity, error) {
+	if scheme, rest, ok := strings.Cut(token, " "); ok {
+		switch {
+		case strings.EqualFold(scheme, "Bearer"):
+			token = strings.TrimSpace(rest)
+		case strings.EqualFold(scheme, "Basic"):
+			return req.basic(strings.TrimSpace(rest))
+		default:
+			return nil, staleToken()
+		}
+	}
+	who, err := req.api.verify(req.ctx, token)
+	if err == nil {
+		req.token = token
+	}
+	return who, err
 }
 
 // verify finds out for whom a token was made, whether it is still good, and what its user may do now.
@@ -171,7 +192,10 @@ func (a *API) verify(ctx context.Context, token string) (*identity, error) {
 		}
 		return nil, staleToken()
 	}
-	who.method = c.Method
+	who.method, who.claims = c.Method, c
+	if who.revoked(c.ID) {
+		return nil, staleToken()
+	}
 	return who, nil
 }
 
@@ -202,6 +226,7 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	if !acc.view.Enabled {
 		return nil, nil, staleToken()
 	}
+	who.private = private
 	secret, err := a.opts.Sealer.Open(stringAt(private, "token_secret"), holder, "token_secret")
 	if err != nil {
 		return nil, nil, err
@@ -222,28 +247,35 @@ func (a *API) newTokenSecret(holder string) (string, error) {
 
 // issue makes a token for a user, or an account for ownerID "", and the reply that carries it.
 func (req *request) issue(acc *account, ownerID, method string) (*reply, error) {
-	who, secret, err := req.api.signer(req.ctx, acc.id, ownerID)
+	return req.issueFor(acc, claims{AccountID: acc.id, OwnerID: ownerID, Method: method})
+}
+
+func (req *request) issueFor(acc *account, c claims) (*reply, error) {
+	who, secret, err := req.api.signer(req.ctx, acc.id, c.OwnerID)
 	if err != nil {
 		return nil, err
 	}
-	who.method = method
 	now := req.api.opts.Now()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{AccountID: acc.id, OwnerID: ownerID, Method: method,
-		RegisteredClaims: jwt.RegisteredClaims{Issuer: "bugle", ID: bugle.NewID(), IssuedAt: jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife))}}).SignedString(secret)
+	c.RegisteredClaims = jwt.RegisteredClaims{Issuer: "bugle", ID: bugle.NewID(), IssuedAt: jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife))}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(secret)
 	if err != nil {
 		return nil, err
 	}
-	return &reply{status: http.StatusCreated, token: token, data: appendTree(nil, describe(who))}, nil
+	who.method, who.claims = c.Method, c
+	return &reply{status: http.StatusCreated, token: token, data: appendTree(nil, who.describe(req.api))}, nil
 }
 
 // describe is the data of an authentication's answer.
-func describe(who *identity) map[string]any {
+func (who *identity) describe(a *API) map[string]any {
 	out := map[string]any{"account_id": who.account.id, "account_name": who.account.view.Name,
 		"is_master_account": who.account.master, "is_reseller": who.account.master, "apps": []any{}, "method": who.method,
-		"capabilities": map[string]any{}, "ui_config": map[string]any{}}
+		"capabilities": map[string]any{}, "ui_config": map[string]any{}, "cluster_id": a.opts.Node}
 	if who.userID != "" {
 		out["owner_id"] = who.userID
+	}
+	if who.claims.ImpersonatedBy != "" {
+		out["impersonated_by"] = who.claims.ImpersonatedBy
 	}
 	if who.account.view.Language != "" {
 		out["language"] = who.account.view.Language
@@ -254,150 +286,4 @@ func describe(who *identity) map[string]any {
 		out["reseller_id"] = who.account.id
 	}
 	return out
-}
-
-// userAuth answers PUT /user_auth: credentials are the MD5 or SHA-1 of "username:password".
-func (req *request) userAuth() (*reply, error) {
-	data, err := req.object()
-	if err != nil {
-		return nil, err
-	}
-	if errs := req.api.schemas.apply("user_auth", data); len(errs) > 0 {
-		return nil, errs.fault()
-	}
-	credentials := strings.ToLower(stringAt(data, "credentials"))
-	space, size := KeyCredentialMD5, 16
-	if stringAt(data, "method") == "sha" {
-		space, size = KeyCredentialSHA, 20
-	}
-	if raw, err := hex.DecodeString(credentials); err != nil || len(raw) != size {
-		return nil, oneError("credentials", "invalid", "credentials must be the hexadecimal MD5 (or, with method sha, SHA-1)"+
-			" of username:password", nil)
-	}
-	name := firstOf(data, "account_realm", "realm", "account_name", "phone_number")
-	if name == "" {
-		return nil, oneError("account_name", "required", "account_name, account_realm or phone_number is required", nil)
-	}
-	attempt, err := req.api.failures.begin("user", name, req.client)
-	if err != nil {
-		return nil, err
-	}
-	defer attempt.end()
-	acc, err := req.accountNamed(data)
-	if err != nil {
-		return nil, err
-	}
-	salt := []byte("no such account, but the same work")
-	if acc != nil {
-		salt = []byte(stringAt(acc.private, "salt"))
-	}
-	hashed, err := req.api.hasher.hash(req.ctx, credentials, salt)
-	if err != nil {
-		return nil, err
-	}
-	if acc == nil {
-		return nil, attempt.fail()
-	}
-	d, err := req.api.opts.Store.GetByKey(req.ctx, store.Key{Space: space, Scope: acc.id, Value: hashed})
-	if isMissing(err) {
-		return nil, attempt.fail()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !acc.view.Enabled {
-		return nil, oneError("account", "disabled", "account disabled", nil)
-	}
-	answer, err := req.issue(acc, d.ID, "user_auth")
-	if f := (*fault)(nil); errors.As(err, &f) && f.status == http.StatusUnauthorized {
-		return nil, attempt.fail()
-	}
-	if err == nil {
-		attempt.succeed()
-	}
-	return answer, err
-}
-
-func firstOf(data map[string]any, keys ...string) string {
-	for _, key := range keys {
-		if s := stringAt(data, key); s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// accountNamed finds the account that a login names, by realm before name; nil when there is none.
-func (req *request) accountNamed(data map[string]any) (*account, error) {
-	key := store.Key{}
-	if realm := firstOf(data, "account_realm", "realm"); realm != "" {
-		key = store.Key{Space: KeyRealm, Value: strings.ToLower(realm)}
-	} else if name := normalName(stringAt(data, "account_name")); name != "" {
-		key = store.Key{Space: KeyName, Value: name}
-	} else {
-		return nil, nil
-	}
-	d, err := req.api.opts.Store.GetByKey(req.ctx, key)
-	if isMissing(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return readAccount(d)
-}
-
-// apiAuth answers PUT /api_auth.
-func (req *request) apiAuth() (*reply, error) {
-	data, err := req.object()
-	if err != nil {
-		return nil, err
-	}
-	if errs := req.api.schemas.apply("api_auth", data); len(errs) > 0 {
-		return nil, errs.fault()
-	}
-	key := stringAt(data, "api_key")
-	// The key is its own name: a client that repeats a wrong one does not keep its neighbours out, and guessing 256 bits is
-	// not what is feared.
-	attempt, err := req.api.failures.begin("api", hashKey(key), req.client)
-	if err != nil {
-		return nil, err
-	}
-	defer attempt.end()
-	d, err := req.api.opts.Store.GetByKey(req.ctx, store.Key{Space: KeyAPIKey, Value: hashKey(key)})
-	if isMissing(err) {
-		_ = attempt.fail()
-		return nil, badIdentifier([]any{key})
-	}
-	if err != nil {
-		return nil, err
-	}
-	acc, err := readAccount(d)
-	if err != nil {
-		return nil, err
-	}
-	if !acc.view.Enabled {
-		return nil, oneError("account", "disabled", "account disabled", nil)
-	}
-	attempt.succeed()
-	return req.issue(acc, "", "api_auth")
-}
-
-// authResources are the ways to get a token and to look at one.
-func authResources() []*resource {
-	tokenDetails := func(req *request) (*reply, error) {
-		return &reply{status: http.StatusOK, data: appendTree(nil, describe(req.identity))}, nil
-	}
-	return []*resource{
-		{noun: "user_auth", leading: true,
-			about: "The token is `auth_token` of the answer. Ten failures in a minute of one account name from one address are answered " +
-				"with 429. GET tells whose the token is.",
-			endpoints: []endpoint{
-				{path: "", ops: map[string]operation{
-					http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: tokenDetails}}}}},
-		{noun: "api_auth", leading: true, endpoints: []endpoint{
-			{path: "", ops: map[string]operation{http.MethodPut: {run: (*request).apiAuth, open: true}}}}},
-		{noun: "token_auth", leading: true, endpoints: []endpoint{
-			{path: "", ops: map[string]operation{http.MethodGet: {run: tokenDetails}}}}},
-	}
 }

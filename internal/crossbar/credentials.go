@@ -89,7 +89,6 @@ func randomHex(bytes int) string {
 }
 
 const (
-	maxFailures    = 10 // of one name from one address
 	failureWindow  = time.Minute
 	maxFailureRows = 20_000
 )
@@ -97,7 +96,8 @@ const (
 // failures counts failed logins by name and client address. Attempts count while they run too, so that many at once
 // get no more tries than one after the other.
 type failures struct {
-	now func() time.Time
+	now  func() time.Time
+	most int // within the window
 
 	mu    sync.Mutex
 	rows  map[string]*failureRow
@@ -109,8 +109,8 @@ type failureRow struct {
 	running int
 }
 
-func newFailures(now func() time.Time) *failures {
-	return &failures{now: now, rows: map[string]*failureRow{}}
+func newFailures(now func() time.Time, most int) *failures {
+	return &failures{now: now, most: most, rows: map[string]*failureRow{}}
 }
 
 // attempt is one login that is being judged.
@@ -122,12 +122,7 @@ type attempt struct {
 
 // begin refuses with 429 after too many failures. IPv6 clients count by their /64.
 func (f *failures) begin(way, name string, client netip.Addr) (*attempt, error) {
-	if client.Is6() {
-		if p, err := client.Prefix(64); err == nil {
-			client = p.Addr()
-		}
-	}
-	key := way + "\x00" + client.String() + "\x00" + strings.ToLower(clip(name, 300))
+	key := way + "\x00" + clientNetwork(client).String() + "\x00" + strings.ToLower(clip(name, 300))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
@@ -139,7 +134,7 @@ func (f *failures) begin(way, name string, client netip.Addr) (*attempt, error) 
 		f.order = append(f.order, key)
 	}
 	row.expire(now)
-	if len(row.times)+row.running >= maxFailures {
+	if len(row.times)+row.running >= f.most {
 		retry := time.Second
 		if len(row.times) > 0 {
 			retry = max(retry, row.times[0].Add(failureWindow).Sub(now))

@@ -70,8 +70,12 @@ func unsupported(reason string) *fault {
 
 // tooLarge refuses a body over the limit.
 func tooLarge(limit int64) *fault {
+	message := "Body is too large"
+	if limit == maxAnonymous {
+		message = "Without a token in a header or the query string a body may have up to " + strconv.Itoa(maxAnonymous) + " bytes"
+	}
 	errs := fieldErrors{}
-	errs.add("file", "maxSize", map[string]any{"message": "Body is too large", "target": limit})
+	errs.add("file", "maxSize", map[string]any{"message": message, "target": limit})
 	return &fault{status: http.StatusRequestEntityTooLarge, message: "validation error", data: errs.tree()}
 }
 

@@ -178,6 +178,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	}
 	opts := crossbar.Options{Store: w.store, Cache: cache, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
 		Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
+		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000},
 		OnPanic: func(v any) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -16,6 +16,7 @@ const (
 	defaultPage = 50
 	maxPage     = 10_000  // documents of one page that a client may ask for
 	maxWhole    = 100_000 // documents of a list without pages
+	maxChunk    = 50      // rows of a chunk
 	storePage   = 500     // documents read at once when the list is filtered or long
 )
 
@@ -59,7 +60,16 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, next, err := req.rows(q, size, keep)
+	var end []byte
+	if p.endKey != "" {
+		if end, err = openStartKey(place, p.endKey); err != nil {
+			return nil, faultyRequest("invalid end key")
+		}
+		if _, err = (&store.Document{}).Beyond(end, false); err != nil {
+			return nil, faultyRequest("invalid end key")
+		}
+	}
+	docs, next, err := req.rows(q, size, end, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +103,9 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 	return req.listReply(append(data, ']'), p), nil
 }
 
+// listReply is a list's answer. Its revision is made of what it says and how, so that If-None-Match can match.
 func (req *request) listReply(data []byte, p *page) *reply {
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(append([]byte(req.accepts+p.after), data...))
 	r := &reply{status: http.StatusOK, data: data, list: p, revision: hex.EncodeToString(sum[:16])}
 	if req.matches(r.revision) {
 		r.status = http.StatusNotModified
@@ -102,32 +113,48 @@ func (req *request) listReply(data []byte, p *page) *reply {
 	return r
 }
 
+// pageSize reads what a client says about pages. CSV is for keeping, so that it comes whole unless a page is asked for.
 func (req *request) pageSize(p *page) (int, error) {
-	if s, ok := req.param("paginate"); ok && strings.EqualFold(s, "false") {
-		p.whole = true
+	number := func(name, invalid string, otherwise, most int) (int, error) {
+		s, ok := req.param(name)
+		if !ok {
+			return otherwise, nil
+		}
+		n, err := strconv.Atoi(s)
+		switch {
+		case err != nil:
+			return 0, faultyRequest(invalid)
+		case n < 1:
+			return 0, faultyRequest(strings.TrimPrefix(invalid, "invalid ") + " must be at least 1")
+		case n > most:
+			return 0, faultyRequest(strings.TrimPrefix(invalid, "invalid ") + " must be at most " + strconv.Itoa(most))
+		}
+		return n, nil
+	}
+	size, err := number("page_size", "invalid page size", defaultPage, maxPage)
+	if err != nil {
+		return 0, err
+	}
+	chunk, err := number("chunk_size", "invalid chunk size", maxChunk, maxChunk)
+	if err != nil {
+		return 0, err
+	}
+	if req.flag("is_chunked", false) {
+		p.chunk = chunk
+	}
+	p.endKey, _ = req.param("end_key")
+	_, sized := req.param("page_size")
+	p.startKey, _ = req.param("start_key")
+	if s, ok := req.param("paginate"); ok && strings.EqualFold(s, "false") || req.accepts == typeCSV && !sized && p.startKey == "" {
+		p.whole, p.startKey = true, ""
 		return maxWhole, nil
 	}
-	if s, ok := req.param("start_key"); ok {
-		p.startKey = s
-	}
-	s, ok := req.param("page_size")
-	if !ok {
-		return defaultPage, nil
-	}
-	n, err := strconv.Atoi(s)
-	switch {
-	case err != nil:
-		return 0, faultyRequest("invalid page size")
-	case n < 1:
-		return 0, faultyRequest("page size must be at least 1")
-	case n > maxPage:
-		return 0, faultyRequest("page size must be at most " + strconv.Itoa(maxPage))
-	}
-	return n, nil
+	return size, nil
 }
 
-// rows reads up to size documents that pass, and where the next page begins, nil at the end.
-func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document, []byte, error) {
+// rows reads up to size documents that pass, up to the place end (nil for none), and where the next page begins, nil at
+// the end.
+func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]store.Document, []byte, error) {
 	out := make([]store.Document, 0, min(size, storePage))
 	chunk := min(size, storePage) // of a filtered list, which grows while few rows pass
 	for {
@@ -135,7 +162,7 @@ func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document
 		if keep != nil {
 			q.Limit, chunk = chunk, min(2*chunk+10, storePage)
 		}
-		docs, next, err := req.api.opts.Store.List(req.ctx, q)
+		docs, next, err := req.upTo(q, end)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -143,21 +170,21 @@ func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document
 			if keep != nil && !keep(&docs[i]) {
 				continue
 			}
-			out = append(out, docs[i])
-			if len(out) < size {
+			if out = append(out, docs[i]); len(out) < size {
 				continue
 			}
-			if i == len(docs)-1 {
-				return req.furtherRow(q, out, next, keep)
+			after := next
+			if i < len(docs)-1 {
+				after = docs[i].Place()
 			}
-			// The place behind a row in the middle of what was read.
-			part := q
-			part.Limit = i + 1
-			_, after, err := req.api.opts.Store.List(req.ctx, part)
-			if err != nil {
-				return nil, nil, err
+			if after == nil || keep == nil && end == nil {
+				return out, after, nil
 			}
-			return req.furtherRow(q, out, after, keep)
+			more, err := req.furtherRow(q, after, end, keep)
+			if !more {
+				after = nil
+			}
+			return out, after, err
 		}
 		if next == nil {
 			return out, nil, nil
@@ -166,25 +193,39 @@ func (req *request) rows(q store.Query, size int, keep filter) ([]store.Document
 	}
 }
 
-// furtherRow returns after as the next page's beginning when there is a row behind it that passes.
-func (req *request) furtherRow(q store.Query, out []store.Document, after []byte, keep filter) ([]store.Document, []byte, error) {
-	if after == nil || keep == nil {
-		return out, after, nil
+// upTo is one page of the store without what stands behind the place end.
+func (req *request) upTo(q store.Query, end []byte) ([]store.Document, []byte, error) {
+	docs, next, err := req.api.opts.Store.List(req.ctx, q)
+	if err != nil || end == nil {
+		return docs, next, err
 	}
-	q.After, q.Limit = after, 10
-	for q.After != nil {
-		docs, next, err := req.api.opts.Store.List(req.ctx, q)
+	for i := range docs {
+		beyond, err := docs[i].Beyond(end, q.Descending)
 		if err != nil {
 			return nil, nil, err
 		}
+		if beyond {
+			return docs[:i], nil, nil
+		}
+	}
+	return docs, next, nil
+}
+
+// furtherRow reports whether there is a row behind after that passes.
+func (req *request) furtherRow(q store.Query, after, end []byte, keep filter) (bool, error) {
+	for q.After, q.Limit = after, 10; q.After != nil; q.Limit = min(2*q.Limit, storePage) {
+		docs, next, err := req.upTo(q, end)
+		if err != nil {
+			return false, err
+		}
 		for i := range docs {
-			if keep(&docs[i]) {
-				return out, after, nil
+			if keep == nil || keep(&docs[i]) {
+				return true, nil
 			}
 		}
-		q.After, q.Limit = next, min(2*q.Limit, storePage)
+		q.After = next
 	}
-	return out, nil, nil
+	return false, nil
 }
 
 // listPlace names a list in its start keys, so that a key of one list (or of another account) is refused by another.

@@ -53,7 +53,7 @@ func mediaFiles() *resource {
 	audio := append([]string{"application/octet-stream"}, wavTypes...)
 	r.endpoints = []endpoint{{path: "{id}", ops: map[string]operation{
 		http.MethodGet: {produces: audio, run: func(req *request) (*reply, error) {
-			if acceptable(req.http.Header.Values("Accept"), nil) {
+			if req.accepts == typeJSON {
 				return req.fetch(r)
 			}
 			return req.downloadMedia()

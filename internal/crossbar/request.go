@@ -1,23 +1,28 @@
 package crossbar
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bugle"
 )
 
 const (
-	maxBody   = 8_000_000  // bytes of a JSON body
-	maxUpload = 11_534_336 // bytes of an uploaded file, 11 MB
+	maxBody      = 8_000_000  // bytes of a JSON body
+	maxUpload    = 11_534_336 // bytes of an uploaded file, 11 MB
+	maxAnonymous = 64 << 10   // bytes of a body before anybody is known: the token may be inside
 )
 
 // request is one request on its way through the API.
@@ -41,6 +46,10 @@ type request struct {
 	token    string    // as presented
 	identity *identity // nil without a token
 	account  *account  // of the path; nil when the path names none
+	accepts  string    // media type of the answer to a GET
+
+	charged        bool // a token of a bucket was asked for
+	consumed, left int  // tokens, as the envelope tells
 }
 
 func (a *API) newRequest(w http.ResponseWriter, r *http.Request) *request {
@@ -104,8 +113,10 @@ func (a *API) trusted(addr netip.Addr) bool {
 // readBody reads and, when it is JSON or a form, takes apart the body.
 func (req *request) readBody(limit int64) error {
 	req.contentType = ""
+	var params map[string]string
 	if header := req.http.Header.Get("Content-Type"); header != "" {
-		if parsed, _, err := mime.ParseMediaType(header); err == nil {
+		parsed, given, err := mime.ParseMediaType(header)
+		if params = given; err == nil {
 			req.contentType = parsed
 		} else {
 			req.contentType = strings.ToLower(strings.TrimSpace(header))
@@ -130,6 +141,8 @@ func (req *request) readBody(limit int64) error {
 		return req.parseEnvelope(body)
 	case req.contentType == "application/x-www-form-urlencoded":
 		return req.parseForm(body)
+	case strings.HasPrefix(req.contentType, "multipart/"):
+		return req.parseMultipart(body, params["boundary"])
 	}
 	req.body = body
 	return nil
@@ -192,6 +205,54 @@ func (req *request) parseForm(body []byte) error {
 		data[k] = v[len(v)-1]
 	}
 	req.data = data
+	return nil
+}
+
+// maxParts is how many parts a multipart body may have.
+const maxParts = 100
+
+// parseMultipart reads a form with files: a JSON part is the envelope, a field without a file is a key of data, and the
+// file, of which there is one at most, is the body.
+func (req *request) parseMultipart(body []byte, boundary string) error {
+	if boundary == "" {
+		return invalidBody("The body's Content-Type names no boundary")
+	}
+	reader := multipart.NewReader(bytes.NewReader(body), boundary)
+	fields := map[string]any{}
+	for n := 0; ; n++ {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil || n == maxParts {
+			return invalidBody("The body is no valid multipart of at most " + strconv.Itoa(maxParts) + " parts")
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			return invalidBody("The body is no valid multipart")
+		}
+		contentType, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		switch {
+		case contentType == "application/json" || contentType == "application/x-json":
+			if err := req.parseEnvelope(content); err != nil {
+				return err
+			}
+		case part.FileName() != "" || contentType != "" && contentType != "text/plain":
+			if req.body != nil {
+				return invalidBody("The body holds more than one file")
+			}
+			req.body, req.contentType = content, contentType
+		case part.FormName() != "" && utf8.Valid(content):
+			fields[part.FormName()] = string(content)
+		}
+	}
+	if data, ok := req.data.(map[string]any); ok {
+		for key, value := range fields {
+			if _, given := data[key]; !given {
+				data[key] = value
+			}
+		}
+	}
 	return nil
 }
 

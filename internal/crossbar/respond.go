@@ -29,6 +29,8 @@ type reply struct {
 type page struct {
 	size            int
 	startKey, after string
+	endKey          string
+	chunk           int  // rows of a chunk of the transfer, 0 for one piece
 	whole           bool // paginate=false: the envelope has none of it
 }
 
@@ -80,6 +82,11 @@ func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
 	case req.http.Method == http.MethodOptions, r.status == http.StatusNotModified:
 		w.WriteHeader(r.status)
 		return
+	case r.list != nil && r.status == http.StatusOK && req.accepts == typeCSV:
+		if text, err := csvOf(r.data); err == nil {
+			req.respondCSV(w, r, text)
+			return
+		}
 	}
 	body := req.envelopeOf(r)
 	contentType := "application/json"
@@ -95,9 +102,41 @@ func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
 		body = append(append([]byte(fn+"("), body...), ");"...)
 	}
 	h.Set("Content-Type", contentType)
+	if r.list != nil && r.list.chunk > 0 && r.list.size > r.list.chunk {
+		w.WriteHeader(r.status)
+		writeChunks(w, body, r.list.size/r.list.chunk+1)
+		return
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(r.status)
 	_, _ = w.Write(body)
+}
+
+// writeChunks sends a long list in pieces, about a chunk of rows each: the same JSON, of a length not told before.
+func writeChunks(w http.ResponseWriter, body []byte, pieces int) {
+	flusher := http.NewResponseController(w)
+	each := len(body)/pieces + 1
+	for len(body) > 0 {
+		n := min(each, len(body))
+		if _, err := w.Write(body[:n]); err != nil {
+			return
+		}
+		_ = flusher.Flush() // a writer that cannot flush sends it all in the end
+		body = body[n:]
+	}
+}
+
+// respondCSV writes a list as CSV. What the envelope would tell of further pages is in a header.
+func (req *request) respondCSV(w http.ResponseWriter, r *reply, text []byte) {
+	h := w.Header()
+	h.Set("Content-Type", typeCSV+"; charset=utf-8; header=present")
+	h.Set("Content-Disposition", `attachment; filename="`+req.csvName()+`"`)
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	if !r.list.whole && r.list.after != "" {
+		h.Set("X-Next-Start-Key", r.list.after)
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(text)
 }
 
 // envelopeOf writes the envelope, its keys in order.
@@ -117,7 +156,7 @@ func (req *request) envelopeOf(r *reply) []byte {
 	}
 	if r.token != "" {
 		member("auth_token", r.token)
-	} else if req.identity != nil {
+	} else if req.identity != nil && req.token != "" {
 		member("auth_token", req.token)
 	}
 	b = append(b, `"data":`...)
@@ -149,6 +188,11 @@ func (req *request) envelopeOf(r *reply) []byte {
 		member("status", "success")
 	}
 	member("timestamp", req.started.UTC().Format("2006-01-02T15:04:05Z"))
+	b = append(b, `"tokens":{"consumed":`...)
+	b = strconv.AppendInt(b, int64(req.consumed), 10)
+	b = append(b, `,"remaining":`...)
+	b = strconv.AppendInt(b, int64(req.left), 10)
+	b = append(b, "},"...)
 	if (req.identity != nil || r.token != "") && req.api.opts.Version != "" {
 		member("version", req.api.opts.Version)
 	}
@@ -171,7 +215,7 @@ func (req *request) cors(h http.Header) {
 	h.Set("Access-Control-Allow-Methods", strings.Join(req.route.methods(), ", "))
 	h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
 	h.Set("Access-Control-Expose-Headers",
-		"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after")
+		"content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, retry-after, x-next-start-key")
 	h.Set("Access-Control-Max-Age", "86400")
 }
 

@@ -1,6 +1,7 @@
 package crossbar
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -8,43 +9,94 @@ import (
 	"strings"
 )
 
-// serve takes a request through the stations in KAZOO's order, so that the same error wins.
+// serve takes a request through the stations in KAZOO's order, so that the same error wins. Only a client that is known
+// before its body may send a large one.
 func (a *API) serve(req *request) (*reply, error) {
-	parts, err := versioned(req.http.URL)
+	parts, badVersion := versioned(req.http.URL)
+	if req.http.Method == http.MethodOptions {
+		return req.preflight(parts, badVersion)
+	}
+	tokenFault, err := req.authenticate(req.outside())
 	if err != nil {
 		return nil, err
 	}
-	if len(parts) > 0 && parts[0] == "account" { // the account of the token
-		if _, err := req.authenticate(); err != nil {
+	if req.identity != nil {
+		if err := req.charge(); err != nil {
 			return nil, err
 		}
-		if req.identity == nil {
-			return nil, invalidCredentials()
+	}
+	found := false
+	if badVersion == nil {
+		req.route, found = a.resolve(req.ownAccount(parts))
+	}
+	badBody := req.readBody(req.bodyLimit())
+	if req.identity == nil && req.envelope != nil {
+		if token := req.inside(); token != "" {
+			if tokenFault, err = req.authenticate(token); err != nil {
+				return nil, err
+			}
+			if badVersion == nil {
+				req.route, found = a.resolve(req.ownAccount(parts))
+			}
 		}
-		parts = append([]string{"accounts", req.identity.account.id}, parts[1:]...)
 	}
-	var found bool
-	req.route, found = a.resolve(parts)
-	limit := int64(maxBody)
-	if found && req.route.endpoint.ops[req.http.Method].upload {
-		limit = maxUpload
-	}
-	if err := req.readBody(limit); err != nil {
+	if err := req.charge(); err != nil {
 		return nil, err
 	}
-	tokenFault, err := req.authenticate()
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		if tokenFault != nil {
-			return nil, tokenFault
-		}
+	switch large := (*fault)(nil); {
+	case badVersion != nil:
+		return nil, badVersion
+	case errors.As(badBody, &large) && large.status == http.StatusRequestEntityTooLarge && tokenFault != nil:
+		return nil, tokenFault // with a good token the body might have been taken
+	case badBody != nil:
+		return nil, badBody
+	case len(parts) > 0 && parts[0] == "account" && req.identity == nil && tokenFault == nil:
+		return nil, invalidCredentials()
+	case !found && tokenFault != nil:
+		return nil, tokenFault
+	case !found:
 		return nil, notFound()
 	}
-	if req.http.Method == http.MethodOptions {
-		return &reply{status: http.StatusOK}, nil
+	return req.operate(tokenFault)
+}
+
+// preflight answers OPTIONS, which needs no token, costs none and says what the path offers.
+func (req *request) preflight(parts []string, badVersion error) (*reply, error) {
+	if badVersion != nil {
+		return nil, badVersion
 	}
+	if len(parts) > 0 && parts[0] == "account" {
+		parts = append([]string{"accounts", "x"}, parts[1:]...)
+	}
+	found := false
+	if req.route, found = req.api.resolve(parts); !found {
+		return nil, notFound()
+	}
+	return &reply{status: http.StatusOK}, nil
+}
+
+// ownAccount puts the account of the token in place of the word account.
+func (req *request) ownAccount(parts []string) []string {
+	if len(parts) == 0 || parts[0] != "account" || req.identity == nil {
+		return parts
+	}
+	return append([]string{"accounts", req.identity.account.id}, parts[1:]...)
+}
+
+// bodyLimit is how many bytes the body may have: little from who is not known, and the size of a file where one is
+// taken.
+func (req *request) bodyLimit() int64 {
+	switch {
+	case req.identity == nil:
+		return maxAnonymous
+	case req.route.endpoint != nil && req.route.endpoint.ops[req.http.Method].upload:
+		return maxUpload
+	}
+	return maxBody
+}
+
+// operate finds the operation and runs it, when this client may.
+func (req *request) operate(tokenFault *fault) (*reply, error) {
 	op, err := req.operation()
 	if tokenFault != nil && !op.open {
 		return nil, tokenFault
@@ -53,7 +105,7 @@ func (a *API) serve(req *request) (*reply, error) {
 		return nil, err
 	}
 	if req.route.scoped {
-		if req.account, err = a.account(req.ctx, req.route.account); err != nil {
+		if req.account, err = req.api.account(req.ctx, req.route.account); err != nil {
 			return nil, err
 		}
 	}
@@ -70,14 +122,17 @@ func (a *API) serve(req *request) (*reply, error) {
 			}
 		}
 	}
-	if len(req.body) > 0 && !op.upload {
+	if req.body != nil && !op.upload {
 		return nil, unsupported("the body must be application/json")
 	}
-	if (req.verb == http.MethodGet) && !acceptable(req.http.Header.Values("Accept"), op.produces) {
-		return nil, &fault{status: http.StatusNotAcceptable, message: "not_acceptable",
-			data: say("this path answers with " + strings.Join(append([]string{"application/json"}, op.produces...), ", "))}
+	if err := req.negotiate(op); err != nil {
+		return nil, err
 	}
-	return op.run(req)
+	answer, err := op.run(req)
+	if err == nil && answer.list == nil && answer.file == nil && req.onlyCSV(op) {
+		return nil, notAcceptable(op.produces)
+	}
+	return answer, err
 }
 
 // versioned splits a path into its words after the version.
@@ -131,29 +186,6 @@ func (req *request) allowed() bool {
 	}
 	who := req.identity.account.id
 	return who == req.account.id || slices.Contains(req.account.tree, who)
-}
-
-// acceptable reports whether a client takes JSON or one of the other types. RFC 9110 §12.5.1
-func acceptable(headers, produces []string) bool {
-	ranges := strings.Split(strings.Join(headers, ","), ",")
-	if len(ranges) == 1 && strings.TrimSpace(ranges[0]) == "" {
-		return true
-	}
-	offered := append([]string{"application/json", "text/json", "application/javascript", "text/plain"}, produces...)
-	for _, r := range ranges {
-		name, params, _ := strings.Cut(r, ";")
-		name = strings.ToLower(strings.TrimSpace(name))
-		if q := strings.ReplaceAll(params, " ", ""); strings.HasPrefix(q, "q=0") && strings.Trim(q[3:], ".0") == "" {
-			continue
-		}
-		for _, o := range offered {
-			major, _, _ := strings.Cut(o, "/")
-			if name == "*/*" || name == "*" || name == o || name == major+"/*" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (req *request) log() *slog.Logger { return req.api.opts.Log.With("request", req.id) }

@@ -1,0 +1,27 @@
+package crossbar
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// TestBucketsStayBounded: however many addresses come, memory is two generations, and a busy client is not forgotten.
+func TestBucketsStayBounded(t *testing.T) {
+	t.Parallel()
+	b := newBuckets(0.001, 5)
+	b.capacity = 100
+	now := time.Unix(1_700_000_000, 0)
+	busy := bucketKey{client: netip.MustParseAddr("192.0.2.1")}
+	for i := range 10_000 {
+		if i < 5 || i%50 == 0 {
+			if _, retry := b.take(busy, now); (retry == 0) != (i < 5) {
+				t.Fatalf("after %d others: retry %v", i, retry)
+			}
+		}
+		b.take(bucketKey{client: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}, now)
+		if n := len(b.young) + len(b.old); n > 200 {
+			t.Fatalf("%d buckets", n)
+		}
+	}
+}

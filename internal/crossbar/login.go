@@ -1,0 +1,156 @@
+package crossbar
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+
+	"bugle/internal/store"
+)
+
+// userAuth answers PUT /user_auth: credentials are the MD5 or SHA-1 of "username:password".
+func (req *request) userAuth() (*reply, error) {
+	data, err := req.object()
+	if err != nil {
+		return nil, err
+	}
+	if errs := req.api.schemas.apply("user_auth", data); len(errs) > 0 {
+		return nil, errs.fault()
+	}
+	credentials := strings.ToLower(stringAt(data, "credentials"))
+	space, size := KeyCredentialMD5, 16
+	if stringAt(data, "method") == "sha" {
+		space, size = KeyCredentialSHA, 20
+	}
+	if raw, err := hex.DecodeString(credentials); err != nil || len(raw) != size {
+		return nil, oneError("credentials", "invalid", "credentials must be the hexadecimal MD5 (or, with method sha, SHA-1)"+
+			" of username:password", nil)
+	}
+	name := firstOf(data, "account_realm", "realm", "account_name", "phone_number")
+	if name == "" {
+		return nil, oneError("account_name", "required", "account_name, account_realm or phone_number is required", nil)
+	}
+	attempt, err := req.api.failures.begin("user", name, req.client)
+	if err != nil {
+		return nil, err
+	}
+	defer attempt.end()
+	acc, err := req.accountNamed(data)
+	if err != nil {
+		return nil, err
+	}
+	salt := []byte("no such account, but the same work")
+	if acc != nil {
+		salt = []byte(stringAt(acc.private, "salt"))
+	}
+	hashed, err := req.api.hasher.hash(req.ctx, credentials, salt)
+	if err != nil {
+		return nil, err
+	}
+	if acc == nil {
+		return nil, attempt.fail()
+	}
+	d, err := req.api.opts.Store.GetByKey(req.ctx, store.Key{Space: space, Scope: acc.id, Value: hashed})
+	if isMissing(err) {
+		return nil, attempt.fail()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !acc.view.Enabled {
+		return nil, oneError("account", "disabled", "account disabled", nil)
+	}
+	answer, err := req.issue(acc, d.ID, "user_auth")
+	if f := (*fault)(nil); errors.As(err, &f) && f.status == http.StatusUnauthorized {
+		return nil, attempt.fail()
+	}
+	if err == nil {
+		attempt.succeed()
+	}
+	return answer, err
+}
+
+func firstOf(data map[string]any, keys ...string) string {
+	for _, key := range keys {
+		if s := stringAt(data, key); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// accountNamed finds the account that a login names, by realm before name; nil when there is none.
+func (req *request) accountNamed(data map[string]any) (*account, error) {
+	key := store.Key{}
+	if realm := firstOf(data, "account_realm", "realm"); realm != "" {
+		key = store.Key{Space: KeyRealm, Value: strings.ToLower(realm)}
+	} else if name := normalName(stringAt(data, "account_name")); name != "" {
+		key = store.Key{Space: KeyName, Value: name}
+	} else {
+		return nil, nil
+	}
+	d, err := req.api.opts.Store.GetByKey(req.ctx, key)
+	if isMissing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readAccount(d)
+}
+
+// apiAuth answers PUT /api_auth.
+func (req *request) apiAuth() (*reply, error) {
+	data, err := req.object()
+	if err != nil {
+		return nil, err
+	}
+	if errs := req.api.schemas.apply("api_auth", data); len(errs) > 0 {
+		return nil, errs.fault()
+	}
+	key := stringAt(data, "api_key")
+	// The key is its own name: a client that repeats a wrong one does not keep its neighbours out, and guessing 256 bits is
+	// not what is feared.
+	attempt, err := req.api.failures.begin("api", hashKey(key), req.client)
+	if err != nil {
+		return nil, err
+	}
+	defer attempt.end()
+	d, err := req.api.opts.Store.GetByKey(req.ctx, store.Key{Space: KeyAPIKey, Value: hashKey(key)})
+	if isMissing(err) {
+		_ = attempt.fail()
+		return nil, badIdentifier([]any{key})
+	}
+	if err != nil {
+		return nil, err
+	}
+	acc, err := readAccount(d)
+	if err != nil {
+		return nil, err
+	}
+	if !acc.view.Enabled {
+		return nil, oneError("account", "disabled", "account disabled", nil)
+	}
+	attempt.succeed()
+	return req.issue(acc, "", "api_auth")
+}
+
+// authResources are the ways to get a token and to look at one.
+func authResources() []*resource {
+	tokenDetails := func(req *request) (*reply, error) {
+		return &reply{status: http.StatusOK, data: appendTree(nil, req.identity.describe(req.api))}, nil
+	}
+	return []*resource{
+		{noun: "user_auth", leading: true,
+			about: "The token is `auth_token` of the answer. Ten failures in a minute of one account name from one address are answered " +
+				"with 429. GET tells whose the token is.",
+			endpoints: []endpoint{
+				{path: "", ops: map[string]operation{
+					http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: tokenDetails}}}}},
+		{noun: "api_auth", leading: true, endpoints: []endpoint{
+			{path: "", ops: map[string]operation{http.MethodPut: {run: (*request).apiAuth, open: true}}}}},
+		{noun: "token_auth", leading: true, endpoints: []endpoint{
+			{path: "", ops: map[string]operation{http.MethodGet: {run: tokenDetails}}}}},
+	}
+}
