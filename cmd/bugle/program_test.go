@@ -180,6 +180,8 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		{"unknown variable", []string{"BUGLE_DATADIR=x"}, nil, "unknown environment variable BUGLE_DATADIR"},
 		{"ports", nil, []string{"--rtp-ports", "5-1"}, "--rtp-ports"},
 		{"address", nil, []string{"--http", "8000"}, "--http"},
+		{"tokens", nil, []string{"--api-tokens=-1"}, "--api-tokens"},
+		{"proxies", nil, []string{"--trusted-proxies", "proxy.example.com"}, "--trusted-proxies"},
 		{"network", nil, []string{"--egress-allow", "ten"}, "--egress-allow"},
 		{"file's value", nil, []string{"--config", file("max-calls: none\n")}, "max-calls"},
 		{"file beats default", nil, []string{"--config", file("max-calls: 0\n")}, "--max-calls: 0"},

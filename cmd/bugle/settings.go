@@ -41,6 +41,7 @@ type settings struct {
 	password  string // of the first admin, "" for a random one
 	apiKey    string // of the master account, "" for a random one
 	log       *slog.Logger
+	api       apiSettings
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
@@ -66,6 +67,7 @@ type serveFlags struct {
 	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
 	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY."`
 	MediaLoop     string        `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
+	API           apiFlags      `embed:""`
 	LogLevel      string        `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 	Config        string        `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
 }
@@ -119,6 +121,9 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 		if s.external, err = netip.ParseAddr(f.ExternalIP); err != nil {
 			return settings{}, fmt.Errorf("--external-ip: %q is not an IP address", f.ExternalIP)
 		}
+	}
+	if s.api, err = f.API.settings(); err != nil {
+		return settings{}, err
 	}
 	if s.egress, err = egress.ParseNetworks(strings.Join(f.EgressAllow, ",")); err != nil {
 		return settings{}, fmt.Errorf("--egress-allow: %w", err)
