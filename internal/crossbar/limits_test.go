@@ -66,7 +66,9 @@ func TestTokenBucketOfAccountAndAddress(t *testing.T) {
 func TestAnonymousClientsAreCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *crossbar.Options) { o.Limits = crossbar.Limits{} })
-	get := func(address, path string, headers ...string) int { return w.from(address, "GET", path, "", headers...).Code }
+	get := func(address, path string, headers ...string) int {
+		return w.from(address, "GET", path, "", headers...).Code
+	}
 	for i := range 60 {
 		path, want := "/v2/schemas", 200
 		switch i % 4 {
