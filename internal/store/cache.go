@@ -14,7 +14,7 @@ import (
 type CacheOptions struct {
 	MaxBytes int64         // of documents kept; 0: 128 MiB
 	Stale    time.Duration // how long the cache answers without a database; 0: 10 minutes
-	Poll     time.Duration // of the change log, beside the nudges; 0: 1 s
+	Poll     time.Duration // of the change log, beside the nudges; 0: 500 ms
 }
 
 const (
@@ -115,7 +115,7 @@ func NewCache(s *Store, opts CacheOptions) *Cache {
 		opts.Stale = 10 * time.Minute
 	}
 	if opts.Poll <= 0 {
-		opts.Poll = time.Second
+		opts.Poll = 500 * time.Millisecond
 	}
 	c := &Cache{s: s, opts: opts, entries: map[cacheKey]*entry{}, flights: map[cacheKey]*flight{}, seen: -1,
 		own: map[int64]int{}, warm: map[string]bool{}, wanted: map[cacheKey]struct{}{}}
