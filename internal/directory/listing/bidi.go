@@ -1,7 +1,7 @@
 package listing
 
 import (
-	text "github.com/go-text/typesetting/bidi"
+	segment "github.com/go-text/typesetting/bidi"
 	"golang.org/x/text/unicode/bidi"
 )
 
@@ -29,11 +29,11 @@ func levelOf(rtl bool) int8 {
 // left. Explicit marks of direction were taken out, so the levels are those of letters and numbers alone.
 func bidiLevels(runes []rune, rtl bool) []int8 {
 	levels := make([]int8, len(runes))
-	direction, even := text.LeftToRight, int8(0)
+	direction, even := segment.LeftToRight, int8(0)
 	if rtl {
-		direction, even = text.RightToLeft, 2
+		direction, even = segment.RightToLeft, 2
 	}
-	var paragraph text.Paragraph
+	var paragraph segment.Paragraph
 	runs := paragraph.Segment(runes, direction)
 	for i := range runs.NumRuns() {
 		run := runs.Run(i)

@@ -41,6 +41,10 @@ func (g glyph) each(yield func(part) bool) {
 	}
 }
 
+// ascent and descent are how far above and below its baseline a reader marks a line that is being copied: the same for all
+// fonts, and less than lines are apart.
+const ascent, descent = 900, -300
+
 // maxGlyphs bounds a font of the file: its glyphs have numbers of 16 bits.
 const maxGlyphs = math.MaxUint16
 
@@ -87,14 +91,14 @@ func (s *glyphSet) write(file *objects, id string) {
 		}
 		outlines[n], widths[n] = drawn.end(), g.width
 	}
-	box, ascent, descent := s.extent()
+	box := [4]int{-2 * unitsPerEm, -unitsPerEm, 3 * unitsPerEm, 2 * unitsPerEm} // no glyph leaves it
 	name := "BUGLEX+Listing" + s.name
 	program := file.stream("/Subtype /CIDFontType0C", cidFont(name, outlines, box))
 	characters := file.stream("", s.characterMap())
 
 	descriptor := file.add()
 	fmt.Fprintf(descriptor, "<</Type /FontDescriptor /FontName /%s /Flags 4 /FontBBox [%d %d %d %d] /ItalicAngle 0 /Ascent %d "+
-		"/Descent %d /CapHeight %d /StemV 80 /FontFile3 ", name, box[0], box[1], box[2], box[3], ascent, descent, ascent)
+		"/Descent %d /CapHeight 714 /StemV 80 /FontFile3 ", name, box[0], box[1], box[2], box[3], ascent, descent)
 	descriptor.refer(program)
 	descriptor.WriteString(">>")
 
@@ -110,14 +114,6 @@ func (s *glyphSet) write(file *objects, id string) {
 	whole.WriteString("] /ToUnicode ")
 	whole.refer(characters)
 	whole.WriteString(">>")
-}
-
-func (s *glyphSet) extent() (box [4]int, ascent, descent int) {
-	ascent, descent = 1069, -293 // Noto Sans's
-	if extents, ok := s.face.FontHExtents(); ok {
-		ascent, descent = int(float64(extents.Ascender)*s.scale()), int(float64(extents.Descender)*s.scale())
-	}
-	return [4]int{-unitsPerEm, descent, 2 * unitsPerEm, ascent}, ascent, descent
 }
 
 // characterMap is the CMap by which readers find the characters of each glyph.

@@ -39,6 +39,7 @@ type layout struct {
 	paper    paper
 	mirrored bool // the language reads from right to left, and so does the page
 	japanese bool // the language, which puts a blank between the parts of a name
+	people   int
 	columns  int
 	cells    cells
 
@@ -50,7 +51,7 @@ type layout struct {
 }
 
 func newLayout(l *Listing, t *typesetter, people []Entry) *layout {
-	lay := &layout{listing: l, t: t, words: t.words(), paper: l.paper(), columns: 1}
+	lay := &layout{listing: l, t: t, words: t.words(), paper: l.paper(), people: len(people), columns: 1}
 	base, _ := t.language.Base()
 	lay.japanese = base.String() == "ja"
 	lay.mirrored = isRightToLeft([]rune(lay.words.name))
@@ -99,7 +100,10 @@ func (l *layout) all(ctx context.Context, people []Entry) ([]*page, error) {
 		r := l.row(e)
 		if heading := letters.heading(e, l.listing.SortBy); heading != letter {
 			letter = heading
-			l.letter(letter, r.height)
+			if heading == ideographs && !l.t.fonts.has(l.t.builtIn, heading) {
+				heading = anyIdeographs
+			}
+			l.letter(heading, r.height)
 		}
 		l.place(r)
 	}
@@ -179,7 +183,7 @@ func (l *layout) newPage() {
 		l.top = marginTop + 11
 	}
 	l.y = l.top
-	if l.columns == 1 && l.pages != nil {
+	if l.columns == 1 && l.people > 0 {
 		l.headings()
 	}
 }

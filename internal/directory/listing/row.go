@@ -81,7 +81,7 @@ func (l *layout) name(e *Entry) string {
 	}
 	last, next := []rune(family)[0], []rune(given)[0]
 	if unicode.In(last, eastAsianScripts...) && unicode.In(next, eastAsianScripts...) {
-		if l.japanese || strings.ContainsFunc(e.Phonetic, func(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana) }) {
+		if l.japanese || strings.ContainsFunc(family+given+e.Phonetic, isKana) {
 			return family + " " + given
 		}
 		return family + given
@@ -94,6 +94,8 @@ func (l *layout) name(e *Entry) string {
 	}
 	return family + ", " + given
 }
+
+func isKana(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana) }
 
 // numberLines sets each number on a line of its own.
 func (l *layout) numberLines(numbers []string, s style, width float64) []line {

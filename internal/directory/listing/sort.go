@@ -1,7 +1,6 @@
 package listing
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -18,8 +17,12 @@ import (
 // others heads the people whose names do not begin with a letter. They sort before all letters.
 const others = "#"
 
-// ideographs heads the people whose names begin with a Chinese character whose reading is not given.
-const ideographs = "漢"
+// ideographs heads the people whose names begin with a Chinese character whose reading is not given; anyIdeographs does
+// where no font has it.
+const (
+	ideographs    = "漢"
+	anyIdeographs = "*"
+)
 
 // sorted puts people in the order of the directory. A name that begins with a Chinese character sorts by its reading where
 // one is given: nobody finds 山田 among thousands by its shape.
@@ -110,7 +113,7 @@ func (l *letters) of(runes []rune) string {
 		return others
 	case unicode.Is(unicode.Han, r):
 		return ideographs
-	case unicode.In(r, unicode.Hiragana, unicode.Katakana):
+	case isKana(r):
 		return kanaRow(r)
 	case r >= '가' && r <= '힣':
 		const syllables = 588 // of one initial consonant
@@ -118,7 +121,7 @@ func (l *letters) of(runes []rune) string {
 	}
 	letter := l.letter(r)
 	if len(runes) > 1 && unicode.IsLetter(runes[1]) {
-		if pair := string(runes[:2]); !bytes.HasPrefix(l.weight(pair), l.weight(string(r))) {
+		if pair := string(runes[:2]); !strings.HasPrefix(l.weight(pair), l.weight(string(r))) {
 			return l.pair(pair, letter) // the two are one letter of this alphabet
 		}
 	}
@@ -126,9 +129,9 @@ func (l *letters) of(runes []rune) string {
 }
 
 // weight is how letters sort, accents and case aside.
-func (l *letters) weight(s string) []byte {
+func (l *letters) weight(s string) string {
 	l.buffer.Reset()
-	return bytes.TrimRight(l.collator.KeyFromString(&l.buffer, s), "\x00")
+	return strings.TrimRight(string(l.collator.KeyFromString(&l.buffer, s)), "\x00")
 }
 
 func (l *letters) letter(r rune) string {
@@ -140,7 +143,7 @@ func (l *letters) letter(r rune) string {
 		return plain.letter
 	}
 	decomposed, _ := utf8.DecodeRuneInString(norm.NFKD.String(upper))
-	if base := string(decomposed); unicode.IsLetter(decomposed) && bytes.Equal(l.weight(base), l.weight(upper)) {
+	if base := string(decomposed); unicode.IsLetter(decomposed) && l.weight(base) == l.weight(upper) {
 		return base
 	}
 	first, _ := utf8.DecodeRuneInString(norm.NFC.String(upper))
@@ -150,11 +153,11 @@ func (l *letters) letter(r rune) string {
 // pair names a letter written as two: Ch in Czech, or Å in Danish for Aa.
 func (l *letters) pair(pair, letter string) string {
 	for _, single := range []string{"Å", "Ä", "Ö", "Ü"} {
-		if bytes.Equal(l.weight(pair), l.weight(single)) {
+		if l.weight(pair) == l.weight(single) {
 			return single
 		}
 	}
-	if weight := l.weight(pair); bytes.Compare(weight, l.weight(letter)) < 0 || unicode.In([]rune(pair)[0], unicode.Thai, unicode.Lao) {
+	if l.weight(pair) < l.weight(letter) || unicode.In([]rune(pair)[0], unicode.Thai, unicode.Lao) {
 		return letter
 	}
 	return cases.Title(language.Und).String(pair)
@@ -169,6 +172,10 @@ var foreign = map[string]struct{ letter, own string }{
 	"Æ":  {"A", "da nb nn no is fo"},
 	"Œ":  {"O", ""},
 	"Ħ":  {"H", "mt"},
+	"آ":  {"ا", ""},
+	"أ":  {"ا", ""},
+	"إ":  {"ا", ""},
+	"ٱ":  {"ا", ""},
 	"ẞ":  {"S", ""},
 	"ß":  {"S", ""},
 	"SS": {"S", ""},

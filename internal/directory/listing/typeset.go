@@ -42,6 +42,8 @@ type typesetter struct {
 	wrapper   shaping.LineWrapper
 	outputs   []shaping.Output
 
+	ellipses map[[2]bool]shaping.Output // by right to left, and bold
+
 	choices map[choice]chosen
 	faces   map[chosen]*font.Face
 	inUse   map[*font.Face]*glyphSet // the set of the face that still has room
@@ -60,7 +62,7 @@ func newTypesetter(fonts *Fonts, tag language.Tag) (*typesetter, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &typesetter{fonts: fonts, builtIn: builtIn, language: tag, choices: map[choice]chosen{}, faces: map[chosen]*font.Face{},
+	t := &typesetter{fonts: fonts, builtIn: builtIn, language: tag, ellipses: map[[2]bool]shaping.Output{}, choices: map[choice]chosen{}, faces: map[chosen]*font.Face{},
 		inUse: map[*font.Face]*glyphSet{}, faint: map[*font.Face]bool{}, missing: map[rune]bool{}}
 	t.shaper.SetFontCacheSize(16)
 	return t, nil
@@ -134,8 +136,8 @@ func (t *typesetter) lines(text string, s style, width float64, limit int) []lin
 		t.outputs = t.shapeLevel(t.outputs, runes, start, end, levels[start], faces)
 		start = end
 	}
-	end := t.shapeLevel(nil, []rune(ellipsis), 0, 1, levelOf(rtl), faces)[0]
-	config := shaping.WrapConfig{Direction: direction, TruncateAfterLines: limit, Truncator: end, DisableTrailingWhitespaceTrim: true}
+	config := shaping.WrapConfig{Direction: direction, TruncateAfterLines: limit, Truncator: t.ellipsis(rtl, faces),
+		DisableTrailingWhitespaceTrim: true}
 	wrapped, truncated := t.wrapper.WrapParagraph(config, int(width/s.size*unitsPerEm), runes, shaping.NewSliceIterator(t.outputs))
 	lines := make([]line, 0, len(wrapped))
 	for i, outputs := range wrapped {
@@ -143,6 +145,17 @@ func (t *typesetter) lines(text string, s style, width float64, limit int) []lin
 		lines = append(lines, t.line(runes, levels, outputs, s, rtl, cut))
 	}
 	return lines
+}
+
+// ellipsis returns the shaped end of a line that is cut.
+func (t *typesetter) ellipsis(rtl bool, faces weightedFaces) shaping.Output {
+	key := [2]bool{rtl, faces.bold}
+	end, ok := t.ellipses[key]
+	if !ok {
+		end = t.shapeLevel(nil, []rune(ellipsis), 0, 1, levelOf(rtl), faces)[0]
+		t.ellipses[key] = end
+	}
+	return end
 }
 
 // one returns text on a single line of any length up to width.
@@ -177,7 +190,7 @@ func (t *typesetter) shapeLevel(outputs []shaping.Output, runes []rune, start, e
 func (t *typesetter) hanLanguage(runes []rune) shaped.Language {
 	for _, r := range runes {
 		switch {
-		case unicode.In(r, unicode.Hiragana, unicode.Katakana):
+		case isKana(r):
 			return "ja"
 		case unicode.Is(unicode.Hangul, r):
 			return "ko"
