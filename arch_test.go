@@ -37,7 +37,7 @@ var rooms = map[string]struct {
 	"internal/callflow/callflowtest":      {[]string{".", "internal/media", "internal/call", "internal/call/simulate", "internal/callflow", "internal/callflow/module", "internal/directory", "internal/registrar", "internal/speech"}, "a house of scripted phones for dialogue tests"},
 	"internal/event":                      {[]string{".", "internal/store", "internal/directory"}, "readers of the change log, which keep directories current"},
 	"internal/sipua":                      {[]string{".", "internal/sip", "internal/media", "internal/call", "internal/registrar", "internal/egress"}, "an edge: signalling for calls"},
-	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media"}, "an edge: the KAZOO API"},
+	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing"}, "an edge: the KAZOO API, which also prints directories"},
 	"internal/bugletest":                  {[]string{".", "internal/sip", "internal/media"}, "the other side of every wire stands on the same wires"},
 }
 

@@ -55,6 +55,7 @@ type API struct {
 	known     knownLogins
 	collators collators
 	parsed    parsed
+	printer   *printer
 	openAPI   func() []byte // made when it is first asked for
 }
 
@@ -77,7 +78,7 @@ func New(opts Options) (*API, error) {
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	limits := opts.Limits.orDefault()
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(),
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), printer: newPrinter(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
 		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}

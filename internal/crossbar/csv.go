@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+const defaultCSVName = "result.csv"
+
 // csvName is how a client that asked for CSV wants the file to be called.
 func (req *request) csvName() string {
 	name := req.http.Header.Get("X-File-Name")
@@ -15,7 +17,7 @@ func (req *request) csvName() string {
 		name = given
 	}
 	if name = safeName(clip(name, 200)); name == "" {
-		return "result.csv"
+		return defaultCSVName
 	}
 	return name
 }

@@ -1,6 +1,7 @@
 package crossbar
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -9,8 +10,10 @@ import (
 )
 
 func directories() *resource {
-	return &resource{noun: "directories", typ: TypeDirectory, schema: "directories",
-		about: "People join by their own document: PATCH a user with `{\"directories\": {\"<directory id>\": \"<callflow id>\"}}`, and " +
+	r := &resource{noun: "directories", typ: TypeDirectory, schema: "directories",
+		about: "`GET` of one is also answered as PDF (`Accept: application/pdf` or `?accept=pdf`) and as CSV: the people as a company " +
+			"prints them, sorted by `sort_by` under the account's language. `number_format=e164` writes outside numbers as " +
+			"+14155550123.\n\nPeople join by their own document: PATCH a user with `{\"directories\": {\"<directory id>\": \"<callflow id>\"}}`, and " +
 			"leave by `null`.",
 		summary:     picking("name"),
 		summaryKeys: []string{"name", "flags"}, order: byName,
@@ -25,6 +28,13 @@ func directories() *resource {
 		},
 		compose: composeDirectory,
 	}
+	r.endpoints = []endpoint{{path: "{id}", ops: map[string]operation{
+		http.MethodGet: {produces: []string{typePDF, "application/x-pdf", typeCSV},
+			run: func(req *request) (*reply, error) { return req.fetchDirectory(r) }},
+		http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
+		http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
+		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }}}}}
+	return r
 }
 
 func intAt(doc map[string]any, path string) int {
@@ -37,24 +47,15 @@ type member struct{ id, callflow string }
 // composeDirectory adds all members, ordered by id; KAZOO stops at fifty.
 func composeDirectory(req *request, d *store.Document, doc map[string]any) error {
 	var members []member
-	for _, typ := range [...]string{TypeUser, TypeDevice} {
-		q := store.Query{AccountID: d.AccountID, Type: typ, Index: &store.Index{Name: IndexDirectory, Value: d.ID}, Limit: storePage}
-		for {
-			docs, next, err := req.api.opts.Store.List(req.ctx, q)
-			if err != nil {
-				return err
-			}
-			for i := range docs {
-				body, err := bugle.ParseFields(docs[i].Body)
-				if err != nil {
-					return err
-				}
-				members = append(members, member{docs[i].ID, body.StringMap("directories")[d.ID]})
-			}
-			if q.After = next; next == nil {
-				break
-			}
+	for found, err := range req.membersOf(d.ID) {
+		if err != nil {
+			return err
 		}
+		body, err := bugle.ParseFields(found.Body)
+		if err != nil {
+			return err
+		}
+		members = append(members, member{found.ID, body.StringMap("directories")[d.ID]})
 	}
 	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.id, b.id) })
 	users := make([]any, len(members))

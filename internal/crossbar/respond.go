@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ type reply struct {
 	token    string // a new token
 	list     *page  // of a list
 	file     *file  // instead of the envelope
+	stream   *stream
 	retry    time.Duration
 	allow    []string
 }
@@ -38,6 +40,54 @@ type page struct {
 type file struct {
 	contentType, name string
 	content           io.ReadSeekCloser
+}
+
+// stream is a body that is written while it is made.
+type stream struct {
+	contentType, name string
+	// write makes the body. An error before the first byte becomes an envelope; after it the connection is broken off, so
+	// that nobody takes a part for the whole.
+	write func(ctx context.Context, w io.Writer) error
+}
+
+// firstByte calls begin before the first byte is written.
+type firstByte struct {
+	io.Writer
+	begin func()
+	begun bool
+}
+
+func (f *firstByte) Write(p []byte) (int, error) {
+	if !f.begun {
+		f.begun = true
+		f.begin()
+	}
+	return f.Writer.Write(p)
+}
+
+func (a *API) respondStream(w http.ResponseWriter, req *request, r *reply) {
+	begin := func() {
+		h := w.Header()
+		h.Set("Content-Type", r.stream.contentType)
+		h.Set("Content-Disposition", `attachment; filename="`+safeName(r.stream.name)+`"`)
+		w.WriteHeader(r.status)
+	}
+	if req.http.Method == http.MethodHead {
+		begin()
+		return
+	}
+	out := &firstByte{Writer: w, begin: begin}
+	err := r.stream.write(req.ctx, out)
+	switch {
+	case err == nil && !out.begun:
+		begin()
+	case err == nil:
+	case !out.begun:
+		a.respond(w, req, req.refuse(err))
+	default:
+		req.log().Warn("an answer was broken off", "path", req.http.URL.Path, "error", err)
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func (req *request) refuse(err error) *reply {
@@ -78,6 +128,9 @@ func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
 			h.Set("Content-Disposition", `attachment; filename="`+safeName(r.file.name)+`"`)
 		}
 		http.ServeContent(w, req.http, "", time.Time{}, r.file.content)
+		return
+	case r.stream != nil:
+		a.respondStream(w, req, r)
 		return
 	case req.http.Method == http.MethodOptions, r.status == http.StatusNotModified:
 		w.WriteHeader(r.status)
