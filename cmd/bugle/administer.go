@@ -16,6 +16,7 @@ import (
 
 	"bugle/internal/bugletest"
 	"bugle/internal/crossbar"
+	"bugle/internal/store"
 )
 
 // administerCommand manages accounts, users and API keys from the shell.
@@ -69,7 +70,7 @@ func (f *officeFlags) office(ctx context.Context) (*bugletest.API, func(), error
 	if _, err := os.Stat(f.DataDir); err != nil {
 		return nil, nil, &exitError{2, fmt.Errorf("--data-dir: there is no directory %s; --url speaks to a running server", f.DataDir)}
 	}
-	s, sealer, err := f.open(ctx, cmp.Or(f.SecretKeyFile, filepath.Join(f.DataDir, "key")))
+	s, sealer, err := f.open(ctx, cmp.Or(f.SecretKeyFile, filepath.Join(f.DataDir, "key")), store.Options{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w; while a server runs on it, use --url", err)
 	}

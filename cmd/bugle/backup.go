@@ -154,7 +154,7 @@ func (c *restoreCommand) checkKey(ctx context.Context) error {
 		fmt.Printf("Before you start the server, put its key at %s: the secrets in the backup are sealed with it.\n", path)
 		return nil
 	}
-	s, _, err := c.open(ctx, path)
+	s, _, err := c.open(ctx, path, store.Options{})
 	if err != nil {
 		return fmt.Errorf("all is restored, but the key at %s does not open it: %w", path, err)
 	}
@@ -162,7 +162,7 @@ func (c *restoreCommand) checkKey(ctx context.Context) error {
 }
 
 // open opens the database with the key at path.
-func (f *placeFlags) open(ctx context.Context, path string) (*store.Store, *store.Sealer, error) {
+func (f *placeFlags) open(ctx context.Context, path string, opts store.Options) (*store.Store, *store.Sealer, error) {
 	key, err := store.LoadKey(path)
 	if err != nil {
 		return nil, nil, err
@@ -171,11 +171,12 @@ func (f *placeFlags) open(ctx context.Context, path string) (*store.Store, *stor
 	if err != nil {
 		return nil, nil, err
 	}
+	opts.Sealer = sealer
 	open := func() (*store.Store, error) {
 		if f.Store != "" {
-			return store.OpenPostgres(ctx, f.Store, store.Options{Sealer: sealer})
+			return store.OpenPostgres(ctx, f.Store, opts)
 		}
-		return store.OpenSQLite(ctx, f.database(), store.Options{Sealer: sealer})
+		return store.OpenSQLite(ctx, f.database(), opts)
 	}
 	s, err := open()
 	return s, sealer, err

@@ -116,7 +116,7 @@ func free(port string, networks ...string) string {
 }
 
 func (d *demo) start(ctx context.Context) error {
-	flags := serveFlags{DataDir: d.dir, HTTP: free("8000", "tcp"), Admin: free("9090", "tcp"), SIP: free("5060", "udp", "tcp"),
+	flags := serveFlags{placeFlags: placeFlags{DataDir: d.dir}, HTTP: free("8000", "tcp"), Admin: free("9090", "tcp"), SIP: free("5060", "udp", "tcp"),
 		RTPPorts: "20000-29999", EgressAllow: []string{"127.0.0.0/8"}, MaxCalls: 500, Drain: time.Second, CallDays: 1, Outage: time.Minute, SIPDigest: "md5",
 		Flite: "flite", MediaLoop: "auto", LogLevel: "info"}
 	s, err := flags.settings(os.Stderr)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"bugle/internal/store/pgtest"
 )
 
 // beBugle makes the test binary the program itself, so that tests run it as its user does, with arguments, an
@@ -15,5 +17,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beBugle) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.M{M: m})
 }

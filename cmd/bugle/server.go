@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +72,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		return nil, err
 	}
 	v.documents = &documents{v.store, cache}
-	blobs, err := store.NewBlobs(filepath.Join(s.dataDir, "blobs"))
+	blobs, err := s.place.blobs()
 	if err != nil {
 		return nil, err
 	}
@@ -125,20 +124,11 @@ func (v *server) background(f func(context.Context)) {
 	})
 }
 
-func (v *server) openStore(ctx context.Context) (*store.Sealer, error) {
+func (v *server) openStore(ctx context.Context) (sealer *store.Sealer, err error) {
 	if err := os.MkdirAll(v.dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
-	key, err := store.LoadKey(v.keyFile)
-	if err != nil {
-		return nil, err
-	}
-	sealer, err := store.NewSealer(key)
-	if err != nil {
-		return nil, err
-	}
-	v.store, err = store.OpenSQLite(ctx, filepath.Join(v.dataDir, "bugle.db"), store.Options{Log: v.log, Sealer: sealer,
-		OnPanic: v.meters.onPanic("store")})
+	v.store, sealer, err = v.place.open(ctx, v.keyFile, store.Options{Log: v.log, OnPanic: v.meters.onPanic("store")})
 	if err != nil {
 		return nil, err
 	}
@@ -264,6 +254,9 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	checker, err := callflow.NewChecker(modules)
 	if err != nil {
 		return err
+	}
+	if v.place.Store != "" {
+		cache = nil // another server may have written what a client reads next
 	}
 	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
 		Flows: flowChecker{checker}, Channels: channels{v.calls}, Registrations: registrations{v.registrar}, ReadAudio: media.ReadWAV, Log: v.log,

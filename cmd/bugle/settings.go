@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,11 +17,13 @@ import (
 	"bugle/internal/call"
 	"bugle/internal/egress"
 	"bugle/internal/media"
+	"bugle/internal/store"
 )
 
 // settings are serve's flags as the rooms want them.
 type settings struct {
 	dataDir   string
+	place     placeFlags
 	http      string
 	admin     string
 	publicURL string
@@ -50,7 +53,7 @@ const maxCallDays = 36500
 
 // serveFlags are the flags of serve. Their names are the keys of the configuration file too.
 type serveFlags struct {
-	DataDir       string        `env:"BUGLE_DATA_DIR" default:"./bugle-data" help:"Directory of the database, audio and keys." type:"path"`
+	placeFlags
 	HTTP          string        `name:"http" env:"BUGLE_HTTP" default:"127.0.0.1:8000" help:"Address of the API."`
 	Admin         string        `env:"BUGLE_ADMIN" default:"127.0.0.1:9090" help:"Address of /metrics, /readyz and /debug/pprof; empty for none."`
 	PublicURL     string        `name:"public-url" env:"BUGLE_PUBLIC_URL" help:"Where clients reach the API, for absolute links: https://pbx.example.com."`
@@ -78,12 +81,18 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		return settings{}, fmt.Errorf("--log-level: %w", err)
 	}
-	s := settings{dataDir: f.DataDir, http: f.HTTP, admin: f.Admin, publicURL: f.PublicURL, sip: f.SIP, maxCalls: f.MaxCalls,
+	s := settings{dataDir: f.DataDir, place: f.placeFlags, http: f.HTTP, admin: f.Admin, publicURL: f.PublicURL, sip: f.SIP, maxCalls: f.MaxCalls,
 		drain: f.Drain, keepCalls: time.Duration(f.CallDays) * 24 * time.Hour, outage: f.Outage, keyFile: f.SecretKeyFile, digest: f.SIPDigest, flite: f.Flite, speechURL: f.SpeechURL,
 		speechKey: os.Getenv("BUGLE_SPEECH_KEY"), password: os.Getenv("BUGLE_ADMIN_PASSWORD"), apiKey: os.Getenv("BUGLE_API_KEY"),
 		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
 	if f.MediaLoop != "auto" {
 		s.loop = f.MediaLoop
+	}
+	if f.Store != "" && !store.IsPostgres(f.Store) { // not repeated: it may hold a password
+		return settings{}, errors.New("--store: not the URL of a PostgreSQL database, such as postgres://bugle@db.example.com/bugle")
+	}
+	if f.Store != "" && f.BlobDir == "" {
+		return settings{}, errors.New("--store: audio is not kept in PostgreSQL; give --blob-dir, a directory that all servers on the database share")
 	}
 	if s.keyFile == "" {
 		s.keyFile = filepath.Join(s.dataDir, "key")
