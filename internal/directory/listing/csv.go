@@ -27,8 +27,8 @@ func (l *Listing) WriteCSV(ctx context.Context, w io.Writer) error {
 			direct[k] = l.number(number)
 		}
 		// The writer keeps its first error, which Error returns.
-		_ = rows.Write([]string{cell(e.Family), cell(e.Given), cell(e.Display), cell(e.Department),
-			cell(strings.Join(e.Extensions, "; ")), cell(strings.Join(direct, "; "))})
+		_ = rows.Write([]string{safeCell(e.Family), safeCell(e.Given), safeCell(e.Display), safeCell(e.Department),
+			safeCell(strings.Join(e.Extensions, "; ")), safeCell(strings.Join(direct, "; "))})
 	}
 	rows.Flush()
 	if err := rows.Error(); err != nil {
@@ -37,8 +37,8 @@ func (l *Listing) WriteCSV(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// cell makes a value safe to open in a spreadsheet.
-func cell(value string) string {
+// safeCell makes a value safe to open in a spreadsheet.
+func safeCell(value string) string {
 	value = strings.ToValidUTF8(strings.ReplaceAll(value, "\x00", ""), "\uFFFD")
 	trimmed := strings.TrimLeft(value, " \t\r\n")
 	if trimmed != "" && strings.ContainsRune("=+-@", rune(trimmed[0])) && strings.Trim(trimmed, "+0123456789-().; ") != "" {

@@ -100,7 +100,7 @@ func (l *layout) all(ctx context.Context, people []Entry) ([]*page, error) {
 		r := l.row(e)
 		if heading := letters.heading(e, l.listing.SortBy); heading != letter {
 			letter = heading
-			if heading == ideographs && !l.t.fonts.has(l.t.builtIn, heading) {
+			if heading == ideographs && !l.t.hasLetters(heading) {
 				heading = anyIdeographs
 			}
 			l.letter(heading, r.height)
@@ -170,9 +170,9 @@ func (l *layout) newPage() {
 			marginTop+8, accent)
 		y := float64(marginTop) + 12
 		title := style{size: titleSize, bold: true}
-		for _, line := range l.t.lines(l.listing.Directory, title, width, 2) {
+		for _, part := range l.t.lines(l.listing.Directory, title, width, 2) {
 			y += titleSize * 1.2
-			l.header(line, lineNone, y, black)
+			l.header(part, line{}, y, black)
 		}
 		l.current().rule(l.paper, marginSide, y+12, width, 1.4, accent)
 		l.top = y + 16
@@ -187,8 +187,6 @@ func (l *layout) newPage() {
 		l.headings()
 	}
 }
-
-var lineNone = line{}
 
 // header draws a line at the beginning and one at the end of the page's width.
 func (l *layout) header(begin, end line, y float64, ink string) {

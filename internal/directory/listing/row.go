@@ -46,7 +46,7 @@ type row struct {
 }
 
 // cell is a part of a row: lines beneath each other.
-type cellOf struct {
+type cell struct {
 	lines []line
 	style style
 	ink   string
@@ -55,7 +55,7 @@ type cellOf struct {
 }
 
 // add puts a cell into the row, its first line at top, and returns where its last one ends.
-func (r *row) add(l *layout, c cellOf, top float64) float64 {
+func (r *row) add(l *layout, c cell, top float64) float64 {
 	step := c.style.size * leading
 	for i, line := range c.lines {
 		x := c.x
@@ -131,12 +131,12 @@ func (l *layout) row(e *Entry) row {
 	}
 	nameStyle, detail, strong := style{size: nameSize}, style{size: detailSize}, style{size: nameSize, bold: true}
 	var r row
-	extensions := cellOf{lines: l.numberLines(e.Extensions, strong, l.columnWidth*0.4), style: strong, ink: black, x: l.columnWidth, end: true}
-	name := cellOf{style: nameStyle, ink: black,
+	extensions := cell{lines: l.numberLines(e.Extensions, strong, l.columnWidth*0.4), style: strong, ink: black, x: l.columnWidth, end: true}
+	name := cell{style: nameStyle, ink: black,
 		lines: l.t.lines(l.name(e), nameStyle, l.columnWidth-cellGap-widest(extensions.lines), maxNames)}
 	bottom := max(r.add(l, name, rowPadding), r.add(l, extensions, rowPadding))
-	numbers := cellOf{lines: l.numberLines(direct, detail, l.columnWidth*0.55), style: detail, ink: grey, x: l.columnWidth, end: true}
-	department := cellOf{style: detail, ink: grey,
+	numbers := cell{lines: l.numberLines(direct, detail, l.columnWidth*0.55), style: detail, ink: grey, x: l.columnWidth, end: true}
+	department := cell{style: detail, ink: grey,
 		lines: l.t.lines(e.Department, detail, l.columnWidth-cellGap-widest(numbers.lines), 2)}
 	bottom = max(r.add(l, department, bottom), r.add(l, numbers, bottom))
 	r.height = bottom + rowPadding
@@ -148,13 +148,13 @@ func (l *layout) wideRow(e *Entry, direct []string) row {
 	nameStyle, plain, strong := style{size: nameSize}, style{size: nameSize - 0.5}, style{size: nameSize, bold: true}
 	var r row
 	c := l.cells
-	bottom := r.add(l, cellOf{style: nameStyle, ink: black, x: c.name,
+	bottom := r.add(l, cell{style: nameStyle, ink: black, x: c.name,
 		lines: l.t.lines(l.name(e), nameStyle, c.department-c.name-cellGap, maxNames)}, rowPadding)
-	bottom = max(bottom, r.add(l, cellOf{style: plain, ink: grey, x: c.department,
+	bottom = max(bottom, r.add(l, cell{style: plain, ink: grey, x: c.department,
 		lines: l.t.lines(e.Department, plain, c.extension-c.department-cellGap, maxNames)}, rowPadding))
-	bottom = max(bottom, r.add(l, cellOf{style: strong, ink: black, x: c.extensionEnd, end: true,
+	bottom = max(bottom, r.add(l, cell{style: strong, ink: black, x: c.extensionEnd, end: true,
 		lines: l.numberLines(e.Extensions, strong, c.extensionEnd-c.extension)}, rowPadding))
-	bottom = max(bottom, r.add(l, cellOf{style: plain, ink: black, x: l.columnWidth, end: true,
+	bottom = max(bottom, r.add(l, cell{style: plain, ink: black, x: l.columnWidth, end: true,
 		lines: l.numberLines(direct, plain, l.columnWidth-c.extensionEnd-cellGap)}, rowPadding))
 	r.height = bottom + rowPadding
 	return r

@@ -33,8 +33,7 @@ const maxRunes = 400
 
 // typesetter turns texts into lines. It is not safe for concurrent use.
 type typesetter struct {
-	fonts    *Fonts
-	builtIn  map[string]*font.Font
+	*search
 	language language.Tag
 
 	shaper    shaping.HarfbuzzShaper
@@ -58,11 +57,12 @@ type choice struct {
 }
 
 func newTypesetter(fonts *Fonts, tag language.Tag) (*typesetter, error) {
-	builtIn, err := fonts.builtIn()
+	search, err := newSearch(fonts)
 	if err != nil {
 		return nil, err
 	}
-	t := &typesetter{fonts: fonts, builtIn: builtIn, language: tag, ellipses: map[[2]bool]shaping.Output{}, choices: map[choice]chosen{}, faces: map[chosen]*font.Face{},
+	t := &typesetter{search: search, language: tag, ellipses: map[[2]bool]shaping.Output{}, choices: map[choice]chosen{},
+		faces: map[chosen]*font.Face{},
 		inUse: map[*font.Face]*glyphSet{}, faint: map[*font.Face]bool{}, missing: map[rune]bool{}}
 	t.shaper.SetFontCacheSize(16)
 	return t, nil
@@ -78,8 +78,8 @@ func (w weightedFaces) ResolveFace(r rune) *font.Face {
 	key := choice{r, w.bold}
 	found, ok := w.choices[key]
 	if !ok {
-		if found = w.fonts.choose(w.builtIn, r, w.bold); found.font == nil { // the first font's box stands for it
-			found = w.fonts.choose(w.builtIn, 'x', w.bold)
+		if found = w.choose(r, w.bold); found.font == nil { // the first font's box stands for it
+			found = w.choose('x', w.bold)
 		}
 		w.choices[key] = found
 	}

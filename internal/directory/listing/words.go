@@ -72,7 +72,7 @@ func (t *typesetter) words() words {
 	if script, _ := t.language.Script(); script.String() == "Hant" {
 		found = traditional
 	}
-	if !ok || !t.fonts.has(t.builtIn, found.name) {
+	if !ok || !t.hasLetters(found.name) {
 		return translations["en"]
 	}
 	return found
