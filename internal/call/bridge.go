@@ -43,7 +43,9 @@ func (o *dialling) bridgeEvent(c *Call, p *party, e Event) {
 		}
 		c.note("hung up", c.nameOf(p))
 		c.remote = e.Remote
-		c.caller.leg.Part()
+		if !c.caller.lent {
+			c.caller.leg.Part()
+		}
 		o.parted(c)
 		c.complete(nil)
 	}

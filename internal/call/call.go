@@ -67,6 +67,7 @@ type party struct {
 	progressed bool // early media is open
 	held       bool // it has put the call on hold
 	music      int  // token of the music on hold that it hears, 0 for none
+	inbound    bool // it has called in to take another party's place
 	lent       bool // another call is asked to take it over (attended.go)
 }
 
@@ -190,6 +191,9 @@ func ending(p *party, cause Cause) Cause {
 
 func (c *Call) endCaller() {
 	p := c.caller
+	if p.lent {
+		return
+	}
 	if p.answered {
 		p.leg.Hangup(c.cause)
 		return
@@ -216,7 +220,8 @@ func (c *Call) guard(f func()) {
 }
 
 func (c *Call) finish() {
-	for range c.in.close() {
+	for _, it := range c.in.close() {
+		c.guard(it.drop)
 		c.activity.End()
 	}
 	c.publish()
@@ -234,7 +239,9 @@ func (c *Call) report() Report {
 // drop hangs a leg up and forgets it: what it still says is not heard.
 func (c *Call) drop(p *party, cause Cause) {
 	c.forget(p)
-	p.leg.Hangup(cause)
+	if !p.lent { // otherwise whoever has it in the end sees to it
+		p.leg.Hangup(cause)
+	}
 }
 
 func (c *Call) forget(p *party) {

@@ -33,7 +33,7 @@ func (c *Call) tendHold() {
 
 // stopMusic ends a party's music on hold.
 func (c *Call) stopMusic(p *party) {
-	if p.music != 0 {
+	if p.music != 0 && !p.lent {
 		p.music = 0
 		p.leg.StopPlay()
 	}
@@ -62,7 +62,7 @@ func (c *Call) startMusic(p, by *party) {
 
 // foundMusic plays music that was looked for, unless it is not wanted any more.
 func (c *Call) foundMusic(p *party, token int, clips []*media.Clip, err error) {
-	if c.ended || p.music != token {
+	if c.ended || p.lent || p.music != token {
 		return
 	}
 	if err != nil {

@@ -79,12 +79,19 @@ func (in *inbox) take() (it item, ok bool) {
 	return it, true
 }
 
-// close refuses everything from now on and returns how many items were still waiting.
-func (in *inbox) close() int {
+// drop tells an item that nobody will handle it.
+func (it item) drop() {
+	if d, ok := it.event.(interface{ dropped() }); ok {
+		d.dropped()
+	}
+}
+
+// close refuses everything from now on and returns the items that were still waiting.
+func (in *inbox) close() []item {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	left := len(in.items) - in.head
+	left := in.items[in.head:]
 	in.items, in.head = nil, 0
 	return left
 }
@@ -96,6 +103,7 @@ func (c *Call) post(it item) bool {
 	c.activity.Begin()
 	ok, start := c.in.put(it)
 	if !ok {
+		it.drop()
 		c.activity.End()
 		return false
 	}
@@ -139,6 +147,10 @@ func (c *Call) handle(it item) {
 		c.end(TemporaryFailure, OurFault)
 	case flowEnded:
 		c.flowEnded(e)
+	case replacing:
+		c.replace(e)
+	case handover:
+		c.handedOver(e)
 	default:
 		c.legEvent(it.leg, it.event)
 	}

@@ -35,7 +35,12 @@ type Leg interface {
 	// DetectDigits says whether digits are wanted, which turns detection in the audio on for a peer without RFC 4733.
 	DetectDigits(on bool)
 
-	// Join lets this party and other hear each other until Part or the end of either. Both are legs of one kind.
+	// Attach gives the leg's events to sink from now on: the first of a leg that has none, or the call that takes the
+	// party over from another one. It is told again of what lasts: that the leg is over, or held.
+	Attach(sink Sink)
+
+	// Join lets this party and other hear each other until Part or the end of either. Both are legs of one kind; one that
+	// is joined already is parted first.
 	Join(other Leg)
 	// Part ends Join for both.
 	Part()
@@ -70,12 +75,20 @@ type (
 	Held struct{ On bool }
 	// Transfer: the party asks to be replaced by Target, the user part or SIP URI of a REFER's Refer-To. Progress
 	// must be called with the SIP status of the new leg as it becomes known (100, 180, 200, ...); the leg turns it
-	// into NOTIFY (RFC 3515).
+	// into NOTIFY (RFC 3515). Attended is set when it names a call with Replaces: then Target only serves the trail.
 	Transfer struct {
 		Target   string
+		Attended *Dialog
 		Progress func(status int)
 	}
 )
+
+// Dialog is what Replaces names (RFC 3891): a leg, and the call that it is part of. The zero value is no dialog of the
+// party's account.
+type Dialog struct {
+	Leg  Leg
+	Call Sink
+}
 
 func (Ringing) event()   {}
 func (Answered) event()  {}

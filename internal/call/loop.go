@@ -12,10 +12,11 @@ func (c *Call) legEvent(leg Leg, e Event) {
 			return
 		}
 		p.answered = true
-		if p == c.caller {
+		if p == c.caller && c.answered.IsZero() {
 			c.answered = c.clock.Now()
 			c.note("answered", "")
 		}
+		c.tendHold()
 		c.changed()
 	case Ended:
 		c.legEnded(p, e)
@@ -147,6 +148,7 @@ func (c *Call) legInfo(p *party) LegInfo {
 	}
 	if t := p.target; t != nil {
 		l.DeviceID, l.UserID, l.Name, l.Number = t.DeviceID, t.UserID, t.Callee.Name, t.Callee.Number
+		l.Inbound = p.inbound
 		return l
 	}
 	l.Inbound, l.DeviceID, l.UserID = true, c.about.DeviceID, c.about.UserID

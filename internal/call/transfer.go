@@ -29,11 +29,15 @@ func (c *Call) transfer(p *party, e Transfer) {
 	case device == "":
 		e.Progress(403)
 		return
-	case c.peer == nil || (p != c.peer && p != c.caller) || c.referral != nil || c.moved.Load() != nil:
+	case c.peer == nil || (p != c.peer && p != c.caller) || c.referral != nil || c.moved.Load() != nil || p.lent || other.lent:
 		e.Progress(603)
 		return
 	}
 	e.Progress(100)
+	if e.Attended != nil {
+		c.attended(p, other, e)
+		return
+	}
 	left := c.partyName(other)
 	p.leg.Part()
 	c.stopMusic(p)

@@ -17,7 +17,7 @@ import (
 
 const (
 	allowed        = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER"
-	supported      = "100rel, timer, path"
+	supported      = "100rel, timer, path, replaces"
 	acceptedBodies = "application/sdp, application/dtmf-relay, application/dtmf, message/sipfrag"
 	lookupTimeout  = 3 * time.Second
 	retryAfter     = 5 // seconds, in a 503 that is not the stack's own
@@ -27,7 +27,7 @@ const (
 )
 
 // Extensions are the option tags that a Require header may hold, for the stack's Options.Supported.
-func Extensions() []string { return []string{"100rel", "timer", "path"} }
+func Extensions() []string { return []string{"100rel", "timer", "path", "replaces"} }
 
 // Egress judges and finds the addresses of those that are not registered; *egress.Guard is one.
 type Egress interface {

@@ -10,6 +10,10 @@ import (
 // request takes a request within the leg's dialog.
 func (l *leg) request(tx *sip.ServerTransaction, req *sip.Message) {
 	defer l.reraise()
+	var attended *call.Dialog
+	if req.Method() == sip.REFER {
+		attended = l.agent.attended(req, l.account) // before the lock, since it takes another leg's
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state == over || !l.knows(req.FromTag()) {
@@ -39,7 +43,7 @@ func (l *leg) request(tx *sip.ServerTransaction, req *sip.Message) {
 	case sip.INFO:
 		l.info(tx, req)
 	case sip.REFER:
-		l.referred(tx, req)
+		l.referred(tx, req, attended)
 	case sip.OPTIONS:
 		l.agent.reply(tx, req, 200, "", header{"Allow", allowed}, header{"Accept", acceptedBodies},
 			header{"Supported", supported})

@@ -35,6 +35,10 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 		a.reply(tx, req, 400, "Missing or Malformed Contact")
 		return
 	}
+	replaced, ok := a.replacedBy(tx, req, id)
+	if !ok {
+		return
+	}
 	timer, least := a.inboundTimer(req)
 	if least > 0 {
 		a.reply(tx, req, 422, "", header{"Min-SE", itoa(least)})
@@ -44,7 +48,7 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 		return
 	}
 	l := a.newInbound(tx, req)
-	l.uas.timer, l.realm = timer, strings.ToLower(id.account.Realm)
+	l.uas.timer, l.realm, l.account = timer, strings.ToLower(id.account.Realm), id.account.ID
 	if !l.offer(tx, req, id.device.Codecs) {
 		return
 	}
@@ -54,6 +58,10 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 		return
 	}
 	l.log.Info("inbound call", "device", id.device.ID, "account", id.account.ID, "dialed", uri.User, "from", tx.Source().Remote)
+	if replaced.Leg != nil {
+		a.replace(l, tx, replaced, id)
+		return
+	}
 	a.hand(l, tx, req, id, uri)
 }
 
@@ -70,7 +78,7 @@ func (a *Agent) hand(l *leg, tx *sip.ServerTransaction, req *sip.Message, id ide
 		l.Reject(503, "")
 		return
 	}
-	l.attach(sink)
+	l.Attach(sink)
 	tx.OnCancel(l.cancelled)
 }
 

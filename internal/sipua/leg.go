@@ -28,7 +28,8 @@ type leg struct {
 	id      string // Call-ID
 	tag     string // ours
 	inbound bool
-	realm   string         // of its account
+	realm   string // of its account
+	account string
 	session *media.Session // nil when there was none to be had
 	log     *slog.Logger
 
@@ -37,6 +38,7 @@ type leg struct {
 	waiting []call.Event // events before the sink is known
 	state   legState
 	ended   bool
+	last    call.Ended // once ended
 	dialog  dialog
 	contact string // our Contact value
 	allows  string // the other side's Allow, lower case
@@ -62,8 +64,8 @@ func (l *leg) post(event call.Event) {
 	if l.ended {
 		return
 	}
-	if _, last := event.(call.Ended); last {
-		l.ended = true
+	if last, is := event.(call.Ended); is {
+		l.ended, l.last = true, last
 	}
 	if l.sink == nil {
 		l.waiting = append(l.waiting, event)
@@ -72,15 +74,21 @@ func (l *leg) post(event call.Event) {
 	l.sink.Post(l, event)
 }
 
-// attach names the sink and gives it what has happened so far.
-func (l *leg) attach(sink call.Sink) {
+// Attach is part of call.Leg. The first sink is given what has happened so far.
+func (l *leg) Attach(sink call.Sink) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sink = sink
-	for _, event := range l.waiting {
-		sink.Post(l, event)
+	if l.sink == nil {
+		for _, event := range l.waiting {
+			sink.Post(l, event)
+		}
+		l.waiting = nil
+	} else if l.ended {
+		sink.Post(l, l.last)
+	} else if l.held {
+		sink.Post(l, call.Held{On: true})
 	}
-	l.waiting = nil
+	l.sink = sink
 }
 
 // end posts Ended and lets go of the media. It must be called with l.mu held; the signalling may go on.
@@ -189,6 +197,10 @@ func (l *leg) hangup(cause call.Cause, remote bool) {
 		l.cancel(cause)
 	case confirmed:
 		l.end(call.Ended{Cause: cause, Remote: remote})
+		if l.refer != nil && l.refer.news >= 200 && !l.refer.failing {
+			l.byeDue = cause // the party is told first what has come of its transfer
+			return
+		}
 		l.bye(cause)
 	}
 }

@@ -19,7 +19,7 @@ func isTimeout(err error) bool { return errors.Is(err, sip.ErrTimeout) }
 func (a *Agent) Originate(callID string, target call.Target, sink call.Sink) call.Leg {
 	l := &leg{agent: a, id: callID, tag: a.tags.make(callID), state: calling, sink: sink}
 	l.log = a.opts.Log.With("call", callID)
-	l.uac.target, l.realm = target, strings.ToLower(target.Realm)
+	l.uac.target, l.realm, l.account = target, strings.ToLower(target.Realm), target.AccountID
 	l.uac.sessionExpires = int(a.opts.SessionExpires.Seconds())
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,9 +18,9 @@ type referral struct {
 	failing bool
 }
 
-// referred is REFER: the party wants the one it talks to, to talk to another (RFC 5589 §6). A transfer with Replaces, and
-// methods other than INVITE, are refused.
-func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message) {
+// referred is REFER: the party wants the one it talks to, to talk to another (RFC 5589 §6), or, with Replaces, to the one
+// that it talks to in another call of this server (§7). Methods other than INVITE are refused.
+func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message, attended *call.Dialog) {
 	if l.state != confirmed || l.ended {
 		l.agent.reply(tx, req, 481, "")
 		return
@@ -37,12 +37,14 @@ func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message) {
 		return
 	}
 	uri := address.URI
-	if method := uri.Params.Value("method"); method != "" && !strings.EqualFold(method, "INVITE") ||
-		strings.Contains(strings.ToLower(uri.Headers), "replaces=") {
-		l.agent.reply(tx, req, 501, "Only Blind Transfers")
+	if method := uri.Params.Value("method"); method != "" && !strings.EqualFold(method, "INVITE") {
+		l.agent.reply(tx, req, 501, "Only INVITE")
 		return
 	}
 	target := l.transferTarget(uri)
+	if attended != nil {
+		target = "the other call of " + strings.Clone(uri.User)
+	}
 	if target == "" {
 		l.agent.reply(tx, req, 400, "Nobody To Transfer To")
 		return
@@ -68,7 +70,7 @@ func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message) {
 	if !silent {
 		l.notify(r, 100)
 	}
-	l.post(call.Transfer{Target: target, Progress: func(status int) { l.progress(r, status) }})
+	l.post(call.Transfer{Target: target, Attended: attended, Progress: func(status int) { l.progress(r, status) }})
 }
 
 // transferTarget is what the call layer dials: the user part of a URI of the party's own realm or of an address, the
@@ -126,10 +128,11 @@ func (l *leg) notified(r *referral, answer int) {
 		if l.refer == r {
 			l.refer = nil
 		}
-		return
-	}
-	if news := r.news; news != 0 {
+	} else if news := r.news; news != 0 {
 		r.news = 0
 		l.notify(r, news)
+	}
+	if (r.done || r.failing) && l.byeDue != "" && l.accept == nil {
+		l.bye(l.byeDue)
 	}
 }

@@ -31,6 +31,8 @@ type baresip struct {
 	control net.Conn
 	answers chan bool // whether a command was done
 
+	out bugletest.Output // what it says, with every SIP message
+
 	mu      sync.Mutex
 	events  []baresipEvent
 	changed chan struct{}
@@ -94,9 +96,8 @@ func (b *baresip) run(control string) {
 	t := b.o.t
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "baresip", "-4", "-f", b.dir)
-	var out bugletest.Output
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd := exec.CommandContext(ctx, "baresip", "-4", "-s", "-f", b.dir)
+	cmd.Stdout, cmd.Stderr = &b.out, &b.out
 	must(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() {
@@ -112,7 +113,7 @@ func (b *baresip) run(control string) {
 		<-ended
 		read.Wait()
 		if t.Failed() {
-			t.Logf("baresip %s:\n%.6000s", b.name, out.String())
+			t.Logf("baresip %s:\n%.6000s", b.name, b.out.String())
 		}
 	})
 	for { // until it listens
@@ -367,7 +368,6 @@ func TestBaresipFindsSippInTheDirectory(t *testing.T) {
 
 func TestBaresipTransfersLeeToCleo(t *testing.T) {
 	t.Parallel()
-	const cleoTone = 550
 	o := newOffice(t)
 	lee := o.phone(o.lee, bugletest.Answering(0, leeTone))
 	cleo := o.phone(o.cleo, bugletest.Answering(200*time.Millisecond, cleoTone))

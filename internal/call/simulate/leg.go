@@ -35,6 +35,7 @@ type Leg struct {
 	digits     string   // sent to this party
 	statuses   []int    // progress of the transfer that this party asked for
 	play       *playing
+	held       bool
 }
 
 type playing struct {
@@ -78,6 +79,19 @@ func (l *Leg) attach(sink call.Sink) {
 		sink.Post(l, e)
 	}
 	l.waiting = nil
+}
+
+// Attach is call.Leg's.
+func (l *Leg) Attach(sink call.Sink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sink = sink
+	switch {
+	case l.over:
+		l.post(call.Ended{Cause: l.cause, Remote: l.remote})
+	case l.held:
+		l.post(call.Held{On: true})
+	}
 }
 
 // Ring is call.Leg's: a 180.
@@ -183,6 +197,8 @@ func (l *Leg) Join(other call.Leg) {
 	o := other.(*Leg)
 	l.locked(func() {
 		if !o.over {
+			l.part()
+			o.part()
 			l.joined, o.joined = o, l
 		}
 	})
@@ -236,17 +252,33 @@ func (l *Leg) HangsUp() {
 func (l *Leg) Presses(key byte) { l.locked(func() { l.post(call.Digit{Key: key}) }) }
 
 // Holds lets the party put the call on hold, or take it back.
-func (l *Leg) Holds(on bool) { l.locked(func() { l.post(call.Held{On: on}) }) }
+func (l *Leg) Holds(on bool) {
+	l.locked(func() {
+		l.held = on
+		l.post(call.Held{On: on})
+	})
+}
 
 // Transfers lets the party send a REFER to target.
-func (l *Leg) Transfers(target string) {
+func (l *Leg) Transfers(target string) { l.locked(func() { l.refer(target, nil) }) }
+
+// TransfersTo lets the party send a REFER whose Replaces names another of its legs; nil is one that there is not.
+func (l *Leg) TransfersTo(other *Leg) {
 	l.locked(func() {
-		l.post(call.Transfer{Target: target, Progress: func(status int) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.statuses = append(l.statuses, status)
-		}})
+		if other == nil {
+			l.refer("nobody", &call.Dialog{})
+			return
+		}
+		l.refer(other.id, &call.Dialog{Leg: other, Call: other.sink})
 	})
+}
+
+func (l *Leg) refer(target string, attended *call.Dialog) {
+	l.post(call.Transfer{Target: target, Attended: attended, Progress: func(status int) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.statuses = append(l.statuses, status)
+	}})
 }
 
 // State is what a leg looks like from the party's side.

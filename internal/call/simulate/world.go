@@ -92,6 +92,11 @@ func (w *World) Call(from, number string) *Leg {
 	return l
 }
 
+// Loose makes an unanswered inbound leg that no call has yet.
+func (w *World) Loose(name string) *Leg {
+	return &Leg{clock: w.Clock, mu: &w.mu, id: name + "@simulated"}
+}
+
 // is reports whether a leg goes to the phone of this name: the device id, the target's name, the user part of the URI, or,
 // for a device id that nobody could type, the callee's number.
 func (l *Leg) is(name string) bool {
