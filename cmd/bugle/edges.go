@@ -30,6 +30,15 @@ func (f flowChecker) NormaliseNumber(account bugle.Account, number string) strin
 	return callflow.NormaliseNumber(account, number)
 }
 
+// classifiers are the classes of numbers that call_restriction knows.
+func classifiers() []crossbar.Classifier {
+	var out []crossbar.Classifier
+	for _, c := range callflow.Classes() {
+		out = append(out, crossbar.Classifier(c))
+	}
+	return out
+}
+
 // channels are the legs of the calls that are up.
 type channels struct{ registry *call.Registry }
 

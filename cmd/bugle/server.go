@@ -259,7 +259,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		cache = nil // another server may have written what a client reads next
 	}
 	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
-		Flows: flowChecker{checker}, Channels: channels{v.calls}, Registrations: registrations{v.registrar}, ReadAudio: media.ReadWAV, Log: v.log,
+		Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls}, Registrations: registrations{v.registrar}, ReadAudio: media.ReadWAV, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
 	if err != nil {
 		return err

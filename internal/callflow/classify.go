@@ -32,6 +32,21 @@ var classes = []struct {
 	{classUnknown, regexp.MustCompile(``)},
 }
 
+// Class is one class of numbers.
+type Class struct {
+	Name    string
+	Numbers *regexp.Regexp // over a normalised number
+}
+
+// Classes returns all classes in the order in which Classify tries them; the last fits every number.
+func Classes() []Class {
+	out := make([]Class, len(classes))
+	for i, c := range classes {
+		out[i] = Class{c.name, c.numbers}
+	}
+	return out
+}
+
 // Classify returns the class of a normalised number: "tollfree_us", "toll_us" (premium), "emergency", "caribbean",
 // "did_us" (the rest of North America), "international", or "unknown" for extensions and everything else.
 func Classify(number string) string {

@@ -27,6 +27,7 @@ type Options struct {
 	// nil: uploads are refused with 503.
 	ReadAudio     func(r io.Reader, limit int64) ([]int16, error)
 	Flows         FlowChecker   // nil: any module is accepted, numbers are kept as they are
+	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls
 	Registrations Registrations // nil: no phone is registered
 	Now           func() time.Time

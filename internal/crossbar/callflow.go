@@ -19,7 +19,7 @@ func callflows() *resource {
 		computed:    []string{"metadata"},
 		summary:     summariseCallflow,
 		summaryKeys: []string{"name", "type", "numbers", "patterns", "owner_id", "group_id", "flags", "featurecode", "flow"},
-		complete:    completeCallflow, check: checkCallflow, keys: callflowKeys,
+		complete:    completeCallflow, check: checkFlowAndNumbers, keys: callflowKeys,
 		index: func(e *edit) []store.Index {
 			var out []store.Index
 			if owner := stringAt(e.doc, "owner_id"); owner != "" && len(owner) <= 128 {
@@ -38,7 +38,7 @@ func callflows() *resource {
 			}
 			return "numbers", map[string]any{"message": "Number " + key.Value + where, "cause": key.Value}
 		},
-		compose: composeCallflow, references: flowReferences,
+		compose: composeCallflow, references: flowReferences, along: markNumbers,
 	}
 }
 
@@ -101,6 +101,14 @@ func completeCallflow(e *edit) error {
 	}
 	e.doc["numbers"] = normal
 	return nil
+}
+
+// checkFlowAndNumbers looks at whose the numbers are last, as KAZOO does.
+func checkFlowAndNumbers(e *edit) error {
+	if err := checkCallflow(e); err != nil || len(e.errs) > 0 {
+		return err
+	}
+	return e.checkNumbersFree()
 }
 
 func checkCallflow(e *edit) error {

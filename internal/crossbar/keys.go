@@ -10,6 +10,8 @@ const (
 	TypeDirectory = "directory"
 	TypeMenu      = "menu"
 	TypeMedia     = "media"
+
+	TypePhoneNumber = "phone_number" // the id is the number in E.164
 )
 
 // Spaces of unique keys. The scope is the account id unless said otherwise.
@@ -27,6 +29,7 @@ const (
 	KeyMAC           = "device.mac_address"  // scope "": 12 hexadecimal digits, lower case
 	KeyNumber        = "callflow.number"     // normalised
 	KeyPattern       = "callflow.pattern"    // as written
+	KeyPhoneNumber   = "phone_number"        // scope "": the number in E.164
 	KeyPrompt        = "media.prompt"        // language "/" prompt id, both lower case
 )
 

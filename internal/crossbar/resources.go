@@ -14,6 +14,7 @@ func resources() []*resource {
 		directories(),
 		menus(),
 		mediaFiles(),
+		phoneNumbers(),
 		registrations(),
 		channels(),
 		schemaResource(),
