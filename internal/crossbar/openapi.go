@@ -241,7 +241,7 @@ func (s shape) responses(op operation, verb, path string) map[string]any {
 	default:
 		codes = append(codes, 409, 412, 413, 415)
 	}
-	for _, code := range codes {
+	for _, code := range append(codes, s.codes...) {
 		out[strconv.Itoa(code)] = map[string]any{"$ref": "#/components/responses/" + strconv.Itoa(code)}
 	}
 	return out

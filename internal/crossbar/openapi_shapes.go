@@ -17,6 +17,7 @@ type shape struct {
 	paged    bool           // a list in pages, which can be filtered
 	revised  bool           // the answer has a revision
 	document bool           // the answer is a document
+	codes    []int          // of errors beside the usual ones
 }
 
 func refTo(name string) map[string]any { return map[string]any{"$ref": components + name} }
@@ -45,14 +46,18 @@ func textKeys(names ...string) map[string]any {
 
 // shapeOf follows from the table for what documents have; describedShapes knows the rest.
 func (a *API) shapeOf(r *resource, e *endpoint, verb string) shape {
-	if s, ok := describedShapes()[verb+" "+strings.TrimSuffix(r.noun+"/"+e.path, "/")]; ok {
+	s, ok := r.shapes[strings.TrimSpace(verb+" "+e.path)]
+	if !ok {
+		s, ok = describedShapes()[verb+" "+strings.TrimSuffix(r.noun+"/"+e.path, "/")]
+	}
+	if ok {
 		if s.status == 0 {
 			s.status = http.StatusOK
 		}
 		return s
 	}
 	name := strings.ReplaceAll(r.singular(), "_", " ")
-	s := shape{status: http.StatusOK, gives: map[string]any{}, summary: verb + " " + strings.TrimSuffix(r.noun+"/"+e.path, "/")}
+	s = shape{status: http.StatusOK, gives: map[string]any{}, summary: verb + " " + strings.TrimSuffix(r.noun+"/"+e.path, "/")}
 	if r.typ == "" || r.schema == "" {
 		if verb != http.MethodGet && verb != http.MethodDelete {
 			s.takes = typed("object")
@@ -166,7 +171,7 @@ func (a *API) openAPISchemas() map[string]any {
 }
 
 func (a *API) documentSchema(r *resource) map[string]any {
-	more := map[string]any{"id": refTo("Id"),
+	more := map[string]any{"id": r.idSchema(),
 		"_read_only": map[string]any{"type": "object", "description": "What the server tells beside the document; ignored on input"}}
 	for _, key := range r.computed {
 		more[key] = map[string]any{"description": "Computed; ignored on input"}
@@ -177,10 +182,17 @@ func (a *API) documentSchema(r *resource) map[string]any {
 	return map[string]any{"allOf": []any{refTo(r.schema), objectOf(more, "id")}}
 }
 
+func (r *resource) idSchema() map[string]any {
+	if r.idForm == "" {
+		return refTo("Id")
+	}
+	return map[string]any{"type": "string", "pattern": r.idForm}
+}
+
 func (a *API) summarySchema(r *resource) map[string]any {
 	schema := a.schemas.tree[r.schema]
 	known, _ := schema["properties"].(map[string]any)
-	properties := map[string]any{"id": refTo("Id")}
+	properties := map[string]any{"id": r.idSchema()}
 	bare := r.summary(map[string]any{})
 	keys := slices.Collect(maps.Keys(bare))
 	for _, key := range slices.Concat(keys, r.summaryKeys) {
@@ -256,6 +268,7 @@ func errorResponses() map[string]any {
 		"406": "The path has nothing of the media types in Accept", "409": "Someone else changed the document meanwhile",
 		"412": "If-Match holds another revision", "413": "The body is too large", "415": "The body's media type is not taken",
 		"416": "The list is too long to be sent in whole", "429": "Too many requests; Retry-After says when to come back",
+		"501": "Nothing that this server is connected to can do this",
 		"500": "The server failed; its log tells more under the request's id", "503": "The database does not answer",
 	} {
 		schema := refTo("Error")

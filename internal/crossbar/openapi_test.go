@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -158,11 +159,14 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			if example == "" {
 				t.Errorf("PUT %s has no example", path)
 			}
+			noun, below := strings.CutPrefix(path, "/v2/accounts/{account}/")
+			noun, _, single := strings.Cut(noun, "/")
+			ids["id"] = chosenIDs[noun]
 			a := j.ask("PUT", path, ids, example, 201)
-			if noun, below := strings.CutPrefix(path, "/v2/accounts/{account}/"); below {
+			if below && (!single || strings.HasSuffix(path, "}")) {
 				ids[noun] = a.str("id")
 				ids[strings.TrimSuffix(noun, "s")] = a.str("id")
-			} else {
+			} else if !below {
 				w.must("DELETE", "/v2/accounts/"+a.str("id"), "")
 			}
 		}
@@ -170,10 +174,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	for _, path := range paths {
 		item := j.doc.Paths.Value(path)
 		noun := strings.Split(strings.TrimPrefix(path, "/v2/accounts/{account}/"), "/")[0]
-		own := map[string]string{"id": ids[noun], "username": "1001"}
-		for k, v := range ids {
-			own[k] = v
-		}
+		own := maps.Clone(ids)
+		own["id"], own["username"], own["number"] = ids[noun], "1001", "4155550100"
 		switch noun {
 		case "channels":
 			own["id"] = "call1"
@@ -195,8 +197,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			j.ask("POST", path, own, `{"name":7}`, 0)
 		}
 		if item.Patch != nil {
-			j.ask("PATCH", path, own, `{"ui_metadata":{"origin":"test"},"flags":null}`, 200)
-			j.ask("PATCH", path, own, `{"flags":7}`, 400)
+			merged := `{"ui_metadata":{"origin":"test"},"flags":null}`
+			if example := exampleOf(item.Patch); example != "" {
+				merged = example
+			}
+			j.ask("PATCH", path, own, merged, 200)
+			j.ask("PATCH", path, own, `{"flags":7,"numbers":7}`, 400)
 		}
 	}
 	for _, path := range slices.Backward(paths) {
@@ -213,6 +219,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		}
 	}
 }
+
+// chosenIDs are the ids of documents whose ids their creator chooses.
+var chosenIDs = map[string]string{"phone_numbers": "+14155550100"}
 
 func exampleOf(op *openapi3.Operation) string {
 	if op.RequestBody == nil {
@@ -242,7 +251,7 @@ func (j *judge) ask(verb, path string, values map[string]string, data string, wa
 		target = strings.ReplaceAll(target, "{"+name+"}", value)
 	}
 	a := j.w.call(verb, target, data)
-	if want != 0 && a.code != want || a.code >= 500 {
+	if want != 0 && a.code != want || a.code >= 500 && a.code != 501 {
 		j.t.Errorf("%s %s %s: %d %s", verb, path, data, a.code, a.text)
 	}
 	item := j.doc.Paths.Value(path)

@@ -25,6 +25,7 @@ const usedByCallflow = "callflow"
 // number leaves nothing behind: anybody may add it again.
 func phoneNumbers() *resource {
 	r := &resource{noun: "phone_numbers", typ: TypePhoneNumber, schema: "phone_numbers", final: true,
+		idForm: `^\+[1-9][0-9]+$`, shapes: numberShapes(),
 		about: "PUT on a number adds it; it is written as it is dialled or with `+` and the country code, and kept in E.164. A number belongs " +
 			"to one account of the whole system (409 `number_exists`), and no other account's callflows may have it. The list is an " +
 			"object: `cascade_quantity` (numbers of the accounts below) and `numbers`, by number. `used_by` follows the callflows; " +
@@ -87,6 +88,47 @@ func phoneNumbers() *resource {
 		{path: "fix", ops: map[string]operation{http.MethodPost: {run: func(req *request) (*reply, error) { return req.fixNumbers(r) }}}},
 	}
 	return r
+}
+
+// numberShapes describe what is not a document's own.
+func numberShapes() map[string]shape {
+	document := refTo("phone_numbers.document")
+	one := shape{gives: document, revised: true}
+	bulk := shape{takes: objectOf(map[string]any{"numbers": listOf(typed("string"))}, "numbers"),
+		gives:   objectOf(map[string]any{"success": typed("object"), "error": typed("object")}, "success", "error"),
+		example: map[string]any{"numbers": []any{"+14155550199"}}}
+	carrier := shape{summary: "Not offered: it needs a carrier", gives: map[string]any{}, codes: []int{http.StatusNotImplemented}}
+	class := objectOf(textKeys("friendly_name", "regex"))
+	list := shape{summary: "List phone numbers", paged: true, revised: true, codes: []int{http.StatusNotImplemented},
+		gives: objectOf(map[string]any{"cascade_quantity": typed("integer"), "numbers": map[string]any{"type": "object",
+			"additionalProperties": map[string]any{"type": "object"}}}, "cascade_quantity", "numbers")}
+	fix := list
+	fix.summary, fix.paged, fix.revised, fix.codes = "Compute used_by anew", false, true, nil
+	create := one
+	create.status, create.document, create.takes = http.StatusCreated, true, refTo("phone_numbers")
+	create.example = map[string]any{"create_with_state": stateInService}
+	out := map[string]shape{"GET": list, "POST fix": fix, "PUT {id}": create, "PUT {id}/activate": one, "PUT {id}/reserve": one,
+		"PUT {id}/port": carrier, "GET prefix": carrier, "POST check": carrier,
+		"GET {id}/identify": {summary: "Whose the number is", gives: objectOf(textKeys("account_id", "number"), "account_id", "number")},
+		"GET classifiers":   {summary: "The classes of numbers, by name", gives: map[string]any{"type": "object", "additionalProperties": class}},
+		"GET classifiers/{number}": {summary: "The class of a number",
+			gives: objectOf(textKeys("friendly_name", "regex", "name", "number", "e164"), "name", "number", "e164")}}
+	for path, does := range map[string]string{"PUT collection": "Add", "POST collection": "Replace", "PATCH collection": "Merge into",
+		"DELETE collection": "Release", "PUT collection/activate": "Put in service", "PUT collection/reserve": "Reserve"} {
+		s := bulk
+		s.summary = does + " many numbers"
+		if path == "PUT collection" {
+			s.status = http.StatusCreated
+		}
+		out[path] = s
+	}
+	for path, does := range map[string]string{"PUT {id}": "Add: phone number", "PUT {id}/activate": "Put in service: phone number",
+		"PUT {id}/reserve": "Reserve: phone number"} {
+		s := out[path]
+		s.summary = does
+		out[path] = s
+	}
+	return out
 }
 
 func needsCarrier(*request) (*reply, error) {

@@ -61,6 +61,10 @@ type resource struct {
 	final bool
 	// self is what a user without priv_level admin may do here; nil: nothing.
 	self *selfService
+	// shapes are what operations that are not a document's own take and give, by verb and path: "GET {id}/raw".
+	shapes map[string]shape
+	// idForm is the regular expression of its documents' ids, "" for what NewID gives.
+	idForm string
 	// written runs after a write or a deletion (after is nil) was committed.
 	written func(req *request, before, after map[string]any)
 }
