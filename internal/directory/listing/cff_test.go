@@ -13,7 +13,7 @@ import (
 // to within the grid's rounding.
 func TestOutlines(t *testing.T) {
 	t.Parallel()
-	fonts, err := noFonts(t).builtIn()
+	fonts, err := noFonts().builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

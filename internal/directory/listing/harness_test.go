@@ -13,16 +13,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-text/typesetting/font"
 	"golang.org/x/text/unicode/norm"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// systemFonts are read once for all tests.
-var systemFonts = sync.OnceValue(func() *Fonts { return NewFonts() })
+// systemFonts are those of the machine. The large one stays in memory, not to be read again for each test.
+var systemFonts = sync.OnceValue(func() *Fonts {
+	fonts := NewFonts()
+	search, err := newSearch(fonts)
+	if err != nil {
+		panic(err)
+	}
+	largeFont = search.choose('漢', false).font
+	return fonts
+})
+
+var largeFont *font.Font
 
 // noFonts finds nothing on the machine.
-func noFonts(t *testing.T) *Fonts { return NewFonts(t.TempDir()) }
+var noFonts = sync.OnceValue(func() *Fonts { return NewFonts(filepath.Join("testdata", "nothing")) })
 
 // needs skips the test when a program or font is missing, and fails it where CI is set.
 func needs(t *testing.T, programs ...string) {
