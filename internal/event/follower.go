@@ -34,7 +34,7 @@ type Options struct {
 
 	Name    string        // in logs
 	Batch   int           // changes of one batch; 0: 500
-	Poll    time.Duration // between looks when no nudge comes; 0: 1 s
+	Poll    time.Duration // between looks when no nudge comes; 0: 500 ms
 	Retry   time.Duration // first pause after a failure, doubled up to MaxWait; 0: 100 ms
 	MaxWait time.Duration // the longest pause; 0: 10 s
 	Logger  *slog.Logger
@@ -58,7 +58,7 @@ func Follow(opts Options) *Follower {
 		opts.Batch = 500
 	}
 	if opts.Poll <= 0 {
-		opts.Poll = time.Second
+		opts.Poll = 500 * time.Millisecond
 	}
 	if opts.Retry <= 0 {
 		opts.Retry = 100 * time.Millisecond
