@@ -32,7 +32,7 @@ func people() []person {
 		{extension: "1002", first: "Conor", last: "O'Brien"},
 		{extension: "1003", first: "Łukasz", last: "Nowak"},
 		{extension: "1004", first: "Ángel", last: "García"},
-		{extension: "1005", first: "太郎", last: "山田", phonetic: "Taro Yamada"},
+		{extension: "1005", first: "太郎", last: "山田", phonetic: "Yamada Taro"},
 		{extension: "1006", first: "Cher"},
 		{extension: "1007", first: "John", last: "Smith"},
 		{extension: "1008", first: "John", last: "Smith"},

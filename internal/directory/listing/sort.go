@@ -24,8 +24,9 @@ const (
 	anyIdeographs = "*"
 )
 
-// sorted puts people in the order of the directory. A name that begins with a Chinese character sorts by its reading where
-// one is given: nobody finds 山田 among thousands by its shape.
+// sorted puts people in the order of the directory, except for two kinds whom nobody would find in print: who has one name
+// stands under it, not before all others, and a name that begins with a Chinese character sorts by its reading where one
+// is given.
 func sorted(people []Entry, options directory.Options) []Entry {
 	type keyed struct {
 		key   string
@@ -35,11 +36,11 @@ func sorted(people []Entry, options directory.Options) []Entry {
 	all := make([]keyed, len(people))
 	for i, e := range people {
 		p := directory.Person{ID: e.ID, Given: clean(e.Given), Family: clean(e.Family)}
-		if p.Given == "" && p.Family == "" {
-			p.Given, p.Family = clean(e.Display), clean(e.Display)
+		if p.Given == "" || p.Family == "" {
+			p.Given, p.Family = e.first(options.SortBy), e.first(options.SortBy)
 		}
-		if e.readFirst(options.SortBy) != "" {
-			p.Given, p.Family = clean(e.Phonetic), clean(e.Phonetic)
+		if reading := e.readFirst(options.SortBy); reading != "" {
+			p.Given, p.Family = reading, reading
 		}
 		all[i] = keyed{keyOf(&p), e}
 	}
@@ -56,18 +57,25 @@ func (e *Entry) first(sortBy string) string {
 	switch {
 	case given == "" && family == "":
 		return clean(e.Display)
-	case strings.HasPrefix(sortBy, "first"):
-		return given
+	case givenFirst(sortBy):
+		return cmp.Or(given, family)
 	}
-	return family
+	return cmp.Or(family, given)
 }
 
-// readFirst is the reading by which an entry sorts, "" when it sorts by its name.
+func givenFirst(sortBy string) bool { return strings.HasPrefix(sortBy, "first") }
+
+// readFirst is the reading by which an entry sorts, "" when it sorts by its name. A reading is of the whole name in the
+// order in which such names are written, the family name first.
 func (e *Entry) readFirst(sortBy string) string {
-	if r, _ := utf8.DecodeRuneInString(e.first(sortBy)); unicode.Is(unicode.Han, r) {
-		return clean(e.Phonetic)
+	if r, _ := utf8.DecodeRuneInString(e.first(sortBy)); !unicode.Is(unicode.Han, r) {
+		return ""
 	}
-	return ""
+	reading := clean(e.Phonetic)
+	if family, given, several := strings.Cut(reading, " "); several && givenFirst(sortBy) {
+		return given + " " + family
+	}
+	return reading
 }
 
 // letters finds the letter under which a name stands, by the alphabet of a language. It is not safe for concurrent use.

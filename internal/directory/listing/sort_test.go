@@ -66,8 +66,8 @@ func TestSortBy(t *testing.T) {
 	people := []Entry{{Given: "Zoe", Family: "Adams"}, {Given: "Adam", Family: "Zorn"}, {Given: "Cher"}, {Display: "Mailroom"},
 		{Family: "山田", Given: "太郎", Phonetic: "Yamada Taro"}}
 	for sortBy, want := range map[string]string{
-		"":           "Cher|Adams, Zoe|Mailroom|山田太郎|Zorn, Adam",
-		"last_name":  "Cher|Adams, Zoe|Mailroom|山田太郎|Zorn, Adam",
+		"":           "Adams, Zoe|Cher|Mailroom|山田太郎|Zorn, Adam",
+		"last_name":  "Adams, Zoe|Cher|Mailroom|山田太郎|Zorn, Adam",
 		"first_name": "Adam Zorn|Cher|Mailroom|山田太郎|Zoe Adams",
 	} {
 		l := &layout{listing: &Listing{SortBy: sortBy}}
