@@ -264,6 +264,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err != nil {
 		return err
 	}
+	v.closing(func(context.Context) { api.Close() })
 	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Limits         Limits
+	Mail           Mailer      // nil: recoveries are refused with 501
+	UIURLs         []string    // under which recovery mails may link for every account
 	Version        string      // shown in the envelope of authenticated requests
 	Node           string      // shown in the envelope; "" for a random one
 	OnPanic        func(v any) // called once for each request that panicked
@@ -45,19 +47,20 @@ type Options struct {
 
 // API serves /v2, /healthz, /openapi.json and /docs. It is safe for concurrent use.
 type API struct {
-	opts      Options
-	table     []*resource // in the order in which they are shown
-	resources map[string]*resource
-	schemas   *schemas
-	hasher    *hasher
-	failures  *failures
-	buckets   *buckets // of accounts
-	anonymous *buckets // of addresses
-	known     knownLogins
-	collators collators
-	parsed    parsed
-	printer   *printer
-	openAPI   func() []byte // made when it is first asked for
+	opts       Options
+	table      []*resource // in the order in which they are shown
+	resources  map[string]*resource
+	schemas    *schemas
+	hasher     *hasher
+	failures   *failures
+	buckets    *buckets // of accounts
+	anonymous  *buckets // of addresses
+	known      knownLogins
+	recoveries *recoveries
+	collators  collators
+	parsed     parsed
+	printer    *printer
+	openAPI    func() []byte // made when it is first asked for
 }
 
 // New prepares an API. It fails when a schema does not compile, the modules' schemas included.
@@ -79,7 +82,7 @@ func New(opts Options) (*API, error) {
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	limits := opts.Limits.orDefault()
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), printer: newPrinter(),
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), recoveries: newRecoveries(), printer: newPrinter(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
 		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}
@@ -100,6 +103,9 @@ func New(opts Options) (*API, error) {
 	a.openAPI = sync.OnceValue(a.OpenAPI)
 	return a, nil
 }
+
+// Close ends what the API still does after it answered: mails that are being sent are given up.
+func (a *API) Close() { a.recoveries.close() }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {

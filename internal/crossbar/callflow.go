@@ -28,6 +28,12 @@ func callflows() *resource {
 			if patterns, _ := e.doc["patterns"].([]any); len(patterns) > 0 {
 				out = append(out, store.Index{Name: IndexPatterned, Value: "1"})
 			}
+			numbers, _ := e.doc["numbers"].([]any)
+			for _, number := range numbers {
+				if number, _ := number.(string); strings.HasPrefix(number, "+") {
+					out = append(out, store.Index{Name: IndexE164, Value: number})
+				}
+			}
 			return out
 		},
 		taken: func(key store.Key, holder *store.Document) (string, map[string]any) {

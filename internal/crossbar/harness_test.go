@@ -190,6 +190,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	if w.api, err = crossbar.New(opts); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(w.api.Close)
 	created := false
 	if w.master, created, err = w.api.EnsureMaster(context.Background(), testPassword, testAPIKey, nil); err != nil || !created {
 		t.Fatal(created, err)

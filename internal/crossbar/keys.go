@@ -24,6 +24,7 @@ const (
 	// KeyCredentialMD5 and KeyCredentialSHA hold the argon2id hash of what user_auth presents.
 	KeyCredentialMD5 = "user.credential.md5"
 	KeyCredentialSHA = "user.credential.sha"
+	KeyReset         = "user.reset"          // scope "": SHA-256 of the reset_id of a recovery, hexadecimal
 	KeySIPUsername   = "device.sip.username" // as written
 	KeySIPAddress    = "device.sip.ip"       // scope "": netip.Addr.String() of a device with sip.method "ip"
 	KeyMAC           = "device.mac_address"  // scope "": 12 hexadecimal digits, lower case
@@ -40,6 +41,8 @@ const (
 	IndexOwner     = "owner_id"  // device, callflow: the user
 	IndexDirectory = "directory" // user, device: each directory that it is listed in
 	IndexPatterned = "patterned" // callflow: "1" when it has patterns
+	// IndexE164 finds callflows over all accounts by their numbers that begin with "+".
+	IndexE164 = "number.e164"
 	// IndexSIPUsername finds a device over all accounts, for a phone whose URIs name an address instead of a realm.
 	IndexSIPUsername = "sip.username"
 	IndexRefers      = "refers" // every document: each id that it names

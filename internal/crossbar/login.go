@@ -1,11 +1,13 @@
 package crossbar
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
 
+	"bugle"
 	"bugle/internal/store"
 )
 
@@ -36,7 +38,7 @@ func (req *request) userAuth() (*reply, error) {
 		return nil, err
 	}
 	defer attempt.end()
-	acc, err := req.accountNamed(data)
+	acc, err := req.accountNamed(req.ctx, data)
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +82,19 @@ func firstOf(data map[string]any, keys ...string) string {
 	return ""
 }
 
-// accountNamed finds the account that a login names, by realm before name; nil when there is none.
-func (req *request) accountNamed(data map[string]any) (*account, error) {
+// accountNamed finds the account that a login names, by phone number before realm before name; nil when there is none.
+func (req *request) accountNamed(ctx context.Context, data map[string]any) (*account, error) {
 	key := store.Key{}
-	if realm := firstOf(data, "account_realm", "realm"); realm != "" {
+	if number := stringAt(data, "phone_number"); number != "" {
+		return req.accountOfNumber(ctx, number)
+	} else if realm := firstOf(data, "account_realm", "realm"); realm != "" {
 		key = store.Key{Space: KeyRealm, Value: strings.ToLower(realm)}
 	} else if name := normalName(stringAt(data, "account_name")); name != "" {
 		key = store.Key{Space: KeyName, Value: name}
 	} else {
 		return nil, nil
 	}
-	d, err := req.api.opts.Store.GetByKey(req.ctx, key)
+	d, err := req.api.opts.Store.GetByKey(ctx, key)
 	if isMissing(err) {
 		return nil, nil
 	}
@@ -98,6 +102,29 @@ func (req *request) accountNamed(data map[string]any) (*account, error) {
 		return nil, err
 	}
 	return readAccount(d)
+}
+
+// accountOfNumber finds the one account that has a callflow for an E.164 number. A number that two have finds none.
+func (req *request) accountOfNumber(ctx context.Context, number string) (*account, error) {
+	plain := strings.Map(func(r rune) rune {
+		if r == '+' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, number)
+	if plain = req.api.opts.Flows.NormaliseNumber(bugle.Account{}, plain); !strings.HasPrefix(plain, "+") {
+		return nil, nil
+	}
+	docs, _, err := req.api.opts.Store.List(ctx, store.Query{Type: TypeCallflow, Limit: 2,
+		Index: &store.Index{Name: IndexE164, Value: plain}})
+	if err != nil || len(docs) == 0 || len(docs) > 1 {
+		return nil, err
+	}
+	acc, err := req.api.account(ctx, docs[0].AccountID)
+	if f, ok := err.(*fault); ok && f.status == http.StatusNotFound {
+		return nil, nil
+	}
+	return acc, err
 }
 
 // apiAuth answers PUT /api_auth.
@@ -136,21 +163,29 @@ func (req *request) apiAuth() (*reply, error) {
 	return req.issue(acc, "", "api_auth")
 }
 
-// authResources are the ways to get a token and to look at one.
+// authResources are the ways to get a token, to look at one and to end it.
 func authResources() []*resource {
-	tokenDetails := func(req *request) (*reply, error) {
+	ownToken := func(req *request) (*reply, error) {
 		return &reply{status: http.StatusOK, data: appendTree(nil, req.identity.describe(req.api))}, nil
 	}
 	return []*resource{
 		{noun: "user_auth", leading: true,
 			about: "The token is `auth_token` of the answer. Ten failures in a minute of one account name from one address are answered " +
-				"with 429. GET tells whose the token is.",
+				"with 429. GET tells whose the token is. PUT on `recovery` has a link mailed to the user, the same answer whether or not there " +
+				"is one; POST `{\"reset_id\": …}` with what the link has after `recovery=` gives a token, once and within an hour, " +
+				"and sets `require_password_update`. PUT `{\"action\": \"impersonate_user\"}` below a user gives an administrator of an " +
+				"account above that user's token; it is logged.",
+			under: map[string]*endpoint{"users": {ops: map[string]operation{http.MethodPut: {run: (*request).impersonate}}}},
 			endpoints: []endpoint{
 				{path: "", ops: map[string]operation{
-					http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: tokenDetails}}}}},
+					http.MethodPut: {run: (*request).userAuth, open: true}, http.MethodGet: {run: ownToken}}},
+				{path: "recovery", ops: map[string]operation{
+					http.MethodPut: {run: (*request).recover, open: true}, http.MethodPost: {run: (*request).redeem, open: true}}},
+				{path: "{token}", ops: map[string]operation{http.MethodGet: {run: (*request).tokenDetails, open: true}}}}},
 		{noun: "api_auth", leading: true, endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodPut: {run: (*request).apiAuth, open: true}}}}},
-		{noun: "token_auth", leading: true, endpoints: []endpoint{
-			{path: "", ops: map[string]operation{http.MethodGet: {run: tokenDetails}}}}},
+		{noun: "token_auth", leading: true, about: "GET tells whose the token is, DELETE ends it before its hour is over.",
+			endpoints: []endpoint{
+				{path: "", ops: map[string]operation{http.MethodGet: {run: ownToken}, http.MethodDelete: {run: (*request).endToken}}}}},
 	}
 }

@@ -24,6 +24,9 @@ type resource struct {
 	// within maps a noun that may stand between account and resource to the index that narrows its lists:
 	// /users/{id}/devices.
 	within map[string]string
+	// under maps a noun that may stand between account and resource to what is offered there, in place of a list:
+	// /users/{id}/user_auth.
+	under map[string]*endpoint
 	// endpoints beside those that every document has; a path given here replaces the document's own.
 	endpoints []endpoint
 
@@ -127,6 +130,7 @@ type route struct {
 	scoped   bool     // the path names an account
 	parent   string   // noun between account and resource, "" for none
 	parentID string
+	own      bool // the path below the parent is of resource.under
 }
 
 // arg is the first argument: the id.
@@ -142,7 +146,7 @@ func (r route) methods() []string {
 	if r.endpoint == nil {
 		return []string{http.MethodOptions}
 	}
-	if r.parent != "" {
+	if r.parent != "" && !r.own {
 		return []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 	}
 	out := append(slices.Collect(maps.Keys(r.endpoint.ops)), http.MethodOptions)
@@ -182,6 +186,12 @@ func (a *API) resolve(parts []string) (route, bool) {
 	}
 	final := nouns[len(nouns)-1]
 	r := route{resource: a.resources[final.word]}
+	if len(nouns) == 3 && nouns[0].word == "accounts" && len(nouns[0].args) == 1 && len(nouns[1].args) == 1 && len(final.args) == 0 {
+		if e := r.resource.under[nouns[1].word]; e != nil {
+			return route{resource: r.resource, endpoint: e, account: nouns[0].args[0], scoped: true, parent: nouns[1].word,
+				parentID: nouns[1].args[0], own: true}, true
+		}
+	}
 	switch {
 	case r.resource.leading:
 		if len(nouns) > 1 && nouns[0].word != "accounts" || len(nouns) > 2 {
@@ -281,6 +291,12 @@ func (a *API) Routes() []Route {
 				}
 				out = append(out, route)
 			}
+		}
+	}
+	for _, r := range a.resources {
+		for parent, e := range r.under {
+			out = append(out, Route{Path: "/v2/accounts/{account}/" + parent + "/{" + strings.TrimSuffix(parent, "s") + "}/" + r.noun,
+				Methods: slices.Sorted(maps.Keys(e.ops))})
 		}
 	}
 	slices.SortFunc(out, func(x, y Route) int { return strings.Compare(x.Path, y.Path) })

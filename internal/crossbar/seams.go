@@ -28,6 +28,12 @@ type Blobs interface {
 	Open(ctx context.Context, accountID, sum string) (*os.File, error)
 }
 
+// Mailer sends mail to people.
+type Mailer interface {
+	// SendMail returns when the mail server has taken the message. to is a bare address, text is plain.
+	SendMail(ctx context.Context, to, subject, text string) error
+}
+
 // FlowChecker judges callflow trees by the modules that this server runs.
 type FlowChecker interface {
 	// CheckFlow returns what is wrong with a flow ({} is a valid, empty flow). Paths are dotted and begin at the flow

@@ -172,7 +172,7 @@ func (req *request) operation() (operation, error) {
 		req.verb = strings.ToUpper(tunnelled)
 	}
 	op, ok := req.route.endpoint.ops[req.verb]
-	if !ok || req.route.parent != "" && req.verb != http.MethodGet {
+	if !ok || req.route.parent != "" && !req.route.own && req.verb != http.MethodGet {
 		return operation{}, &fault{status: http.StatusMethodNotAllowed, message: "invalid_method",
 			data: say("method not allowed"), allow: req.route.methods()}
 	}

@@ -127,6 +127,11 @@ func completeUser(e *edit) error {
 		return errAgain
 	case hashed:
 		e.private["credentials"] = map[string]any{"md5": made.md5, "sha": made.sha}
+		delete(e.private, "reset")
+		delete(e.private, "revoked") // no token that was made before is good any more
+		if boolAt(e.before, "require_password_update", false) && e.req.identity.userID == e.id {
+			e.doc["require_password_update"] = false
+		}
 		secret, err := e.req.api.newTokenSecret(e.id)
 		if err != nil {
 			return err
@@ -180,6 +185,9 @@ func userKeys(e *edit) []store.Key {
 	}
 	if h := stringAt(e.private, "credentials.sha"); h != "" {
 		keys = append(keys, store.Key{Space: KeyCredentialSHA, Scope: e.owner.id, Value: h})
+	}
+	if h := stringAt(e.private, "reset.hash"); h != "" {
+		keys = append(keys, store.Key{Space: KeyReset, Value: h})
 	}
 	return keys
 }
