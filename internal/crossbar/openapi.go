@@ -42,7 +42,7 @@ func (a *API) openAPITree() map[string]any {
 				}
 			}
 			for verb, op := range e.ops {
-				if parent == "" || verb == http.MethodGet {
+				if parent == "" || verb == http.MethodGet || e == r.under[parent] {
 					item[strings.ToLower(verb)] = a.describeOperation(r, e, verb, op, path, parent)
 				}
 			}
@@ -70,11 +70,15 @@ func (a *API) openAPITree() map[string]any {
 	}
 }
 
-// eachPath calls f for every path at which a resource is reached; parent is the noun that narrows a list, "" for none.
+// eachPath calls f for every path at which a resource is reached; parent is the noun that narrows a list, or under which
+// something is offered, "" for none.
 func (a *API) eachPath(r *resource, f func(path, parent string, e *endpoint)) {
 	base := "/v2/accounts/{account}/" + r.noun
 	if r.leading {
 		base = "/v2/" + r.noun
+	}
+	for _, parent := range slices.Sorted(maps.Keys(r.under)) {
+		f("/v2/accounts/{account}/"+parent+"/{"+strings.TrimSuffix(parent, "s")+"}/"+r.noun, parent, r.under[parent])
 	}
 	for i := range r.endpoints {
 		e := &r.endpoints[i]

@@ -48,7 +48,13 @@ func textKeys(names ...string) map[string]any {
 func (a *API) shapeOf(r *resource, e *endpoint, verb string) shape {
 	s, ok := r.shapes[strings.TrimSpace(verb+" "+e.path)]
 	if !ok {
-		s, ok = describedShapes()[verb+" "+strings.TrimSuffix(r.noun+"/"+e.path, "/")]
+		at := strings.TrimSuffix(r.noun+"/"+e.path, "/")
+		for parent, below := range r.under {
+			if below == e {
+				at = parent + "/{id}/" + at
+			}
+		}
+		s, ok = describedShapes()[verb+" "+at]
 	}
 	if ok {
 		if s.status == 0 {
@@ -105,7 +111,15 @@ func describedShapes() map[string]shape {
 		"GET accounts/{id}/children": children, "GET accounts/{id}/descendants": descendants,
 		"GET accounts/{id}/parents": above, "GET accounts/{id}/tree": above,
 		"GET accounts/{id}/api_key": key, "PUT accounts/{id}/api_key": renewed,
-		"GET user_auth": token, "GET token_auth": token,
+		"GET user_auth": token, "GET token_auth": token, "GET user_auth/{token}": token,
+		"DELETE token_auth": {summary: "End the token", gives: objectOf(textKeys("auth_token"))},
+		"PUT user_auth/recovery": {summary: "Have a link to set a new password mailed", takes: refTo("user_auth_recovery"), gives: typed("string"),
+			example: map[string]any{"username": "grace", "account_name": "Example", "ui_url": "https://ui.example.com/login"}},
+		"POST user_auth/recovery": {summary: "Get a token by what the mailed link holds", takes: objectOf(textKeys("reset_id"), "reset_id"),
+			gives: refTo("TokenDetails"), example: map[string]any{"reset_id": strings.Repeat("0f", 32)}},
+		"PUT users/{id}/user_auth": {summary: "Take a user's place: a token", status: http.StatusCreated, gives: refTo("TokenDetails"),
+			takes:   objectOf(map[string]any{"action": map[string]any{"const": "impersonate_user"}}, "action"),
+			example: map[string]any{"action": "impersonate_user"}},
 		"PUT user_auth": {summary: "Get a token by user name and password", status: http.StatusCreated,
 			takes: refTo("user_auth"), gives: refTo("TokenDetails"),
 			example: map[string]any{"credentials": "0cc175b9c0f1b6a831c399e269772661", "account_name": "Example"}},
@@ -140,7 +154,7 @@ func computedShapes() map[string]map[string]any {
 // openAPISchemas are the components: of each document what is written, patched, read and listed; what these refer to;
 // and the envelope.
 func (a *API) openAPISchemas() map[string]any {
-	found := map[string]bool{"user_auth": true, "api_auth": true}
+	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true}
 	out := envelopeSchemas()
 	for _, r := range a.resources {
 		if r.schema == "" || a.schemas.tree[r.schema] == nil {
@@ -219,7 +233,9 @@ func envelopeSchemas() map[string]any {
 		"revision":   about("Of the document or list, for If-Match and If-None-Match"),
 		"status":     map[string]any{"const": "success"},
 		"timestamp":  map[string]any{"type": "string", "format": "date-time"},
-		"version":    about("Of the server; only with a token"),
+		"tokens": objectOf(map[string]any{"consumed": typed("integer"), "remaining": map[string]any{"type": "integer",
+			"description": "Requests that may follow at once"}}, "consumed", "remaining"),
+		"version": about("Of the server; only with a token"),
 	}, "data", "request_id", "status", "timestamp", "node")
 	return map[string]any{
 		"Id":       map[string]any{"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -233,7 +249,7 @@ func envelopeSchemas() map[string]any {
 			"data": map[string]any{"description": "What is wrong"}, "error": about("The HTTP status"),
 			"message": about("A short text for programs"), "status": map[string]any{"enum": []any{"error", "fatal"}},
 			"request_id": typed("string"), "timestamp": map[string]any{"type": "string", "format": "date-time"},
-			"node": typed("string"), "auth_token": typed("string"), "version": typed("string"),
+			"node": typed("string"), "auth_token": typed("string"), "version": typed("string"), "tokens": typed("object"),
 		}, "data", "error", "message", "request_id", "status"),
 		"FieldErrors": map[string]any{"type": "object", "description": "By the dotted path of the field, then by the code of what is wrong",
 			"additionalProperties": map[string]any{"type": "object", "additionalProperties": refTo("FieldError")}},
@@ -242,7 +258,8 @@ func envelopeSchemas() map[string]any {
 			"value":  map[string]any{"description": "What was sent"}, "cause": map[string]any{}}, "message"),
 		"TokenDetails": objectOf(map[string]any{"account_id": refTo("Id"), "owner_id": refTo("Id"), "account_name": typed("string"),
 			"is_master_account": typed("boolean"), "is_reseller": typed("boolean"), "reseller_id": refTo("Id"), "method": typed("string"),
-			"language": typed("string"), "apps": typed("array"), "capabilities": typed("object"), "ui_config": typed("object")}, "account_id"),
+			"language": typed("string"), "apps": typed("array"),
+			"cluster_id": typed("string"), "impersonated_by": refTo("Id"), "capabilities": typed("object"), "ui_config": typed("object")}, "account_id"),
 		"Registration": objectOf(with(textKeys("account_name", "account_realm", "authorizing_id", "authorizing_type", "call_id", "contact",
 			"contact_ip", "from_host", "from_user", "original_contact", "owner_id", "proxy_path", "realm", "to_host", "to_user",
 			"transport", "user_agent", "username"), map[string]any{"contact_port": typed("integer"), "event_timestamp": typed("integer"),
