@@ -135,6 +135,23 @@ func (f *officeFlags) in(ctx context.Context, do func(*bugletest.API) error) err
 	return do(api)
 }
 
+// accountArgument names the account that a command is about.
+type accountArgument struct {
+	officeFlags
+	Account string `arg:"" help:"Id, name or realm of the account."`
+}
+
+// inAccount runs what a command does in its account.
+func (c *accountArgument) inAccount(ctx context.Context, do func(one *bugletest.API) error) error {
+	return c.in(ctx, func(api *bugletest.API) error {
+		one, err := account(ctx, api, c.Account)
+		if err != nil {
+			return err
+		}
+		return do(one)
+	})
+}
+
 // row is what lists tell of an account or a user.
 type row struct {
 	ID       string `json:"id"`

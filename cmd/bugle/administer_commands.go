@@ -58,34 +58,20 @@ func (c *createAccount) Run(ctx context.Context) error {
 	})
 }
 
-type deleteAccount struct {
-	officeFlags
-	Account string `arg:"" help:"Id, name or realm of the account."`
-}
+type deleteAccount struct{ accountArgument }
 
 // Run is the command.
 func (c *deleteAccount) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
-		one, err := account(ctx, api, c.Account)
-		if err != nil {
-			return err
-		}
+	return c.inAccount(ctx, func(one *bugletest.API) error {
 		return one.Delete(ctx, one.Account())
 	})
 }
 
-type listUsers struct {
-	officeFlags
-	Account string `arg:"" help:"Id, name or realm of the account."`
-}
+type listUsers struct{ accountArgument }
 
 // Run is the command.
 func (c *listUsers) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
-		one, err := account(ctx, api, c.Account)
-		if err != nil {
-			return err
-		}
+	return c.inAccount(ctx, func(one *bugletest.API) error {
 		all, err := rows(ctx, one, one.Account("users"))
 		if err != nil {
 			return err
@@ -99,9 +85,8 @@ func (c *listUsers) Run(ctx context.Context) error {
 }
 
 type createUser struct {
-	officeFlags
+	accountArgument
 	passwordFlag
-	Account   string `arg:"" help:"Id, name or realm of the account."`
 	Username  string `arg:"" help:"User name to log in with."`
 	FirstName string `help:"Given name." required:""`
 	LastName  string `help:"Family name."`
@@ -111,11 +96,7 @@ type createUser struct {
 
 // Run is the command.
 func (c *createUser) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
-		one, err := account(ctx, api, c.Account)
-		if err != nil {
-			return err
-		}
+	return c.inAccount(ctx, func(one *bugletest.API) error {
 		password, made, err := c.password()
 		if err != nil {
 			return err
@@ -134,19 +115,14 @@ func (c *createUser) Run(ctx context.Context) error {
 }
 
 type userPassword struct {
-	officeFlags
+	accountArgument
 	passwordFlag
-	Account string `arg:"" help:"Id, name or realm of the account."`
-	User    string `arg:"" help:"Id or user name of the user."`
+	User string `arg:"" help:"Id or user name of the user."`
 }
 
 // Run is the command.
 func (c *userPassword) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
-		one, err := account(ctx, api, c.Account)
-		if err != nil {
-			return err
-		}
+	return c.inAccount(ctx, func(one *bugletest.API) error {
 		id, err := userID(ctx, one, c.User)
 		if err != nil {
 			return err
@@ -163,18 +139,13 @@ func (c *userPassword) Run(ctx context.Context) error {
 }
 
 type deleteUser struct {
-	officeFlags
-	Account string `arg:"" help:"Id, name or realm of the account."`
-	User    string `arg:"" help:"Id or user name of the user."`
+	accountArgument
+	User string `arg:"" help:"Id or user name of the user."`
 }
 
 // Run is the command.
 func (c *deleteUser) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
-		one, err := account(ctx, api, c.Account)
-		if err != nil {
-			return err
-		}
+	return c.inAccount(ctx, func(one *bugletest.API) error {
 		id, err := userID(ctx, one, c.User)
 		if err != nil {
 			return err
@@ -183,31 +154,21 @@ func (c *deleteUser) Run(ctx context.Context) error {
 	})
 }
 
-type showKey struct {
-	officeFlags
-	Account string `arg:"" help:"Id, name or realm of the account."`
-}
+type showKey struct{ accountArgument }
 
 // Run is the command.
 func (c *showKey) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error { return key(ctx, api, c.Account, http.MethodGet) })
+	return c.inAccount(ctx, func(one *bugletest.API) error { return key(ctx, one, http.MethodGet) })
 }
 
-type renewKey struct {
-	officeFlags
-	Account string `arg:"" help:"Id, name or realm of the account."`
-}
+type renewKey struct{ accountArgument }
 
 // Run is the command.
 func (c *renewKey) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error { return key(ctx, api, c.Account, http.MethodPut) })
+	return c.inAccount(ctx, func(one *bugletest.API) error { return key(ctx, one, http.MethodPut) })
 }
 
-func key(ctx context.Context, api *bugletest.API, word, method string) error {
-	one, err := account(ctx, api, word)
-	if err != nil {
-		return err
-	}
+func key(ctx context.Context, one *bugletest.API, method string) error {
 	var answer struct {
 		Key string `json:"api_key"`
 	}
