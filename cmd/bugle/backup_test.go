@@ -11,6 +11,7 @@ import (
 
 	"bugle/internal/bugletest"
 	audio "bugle/internal/media"
+	"bugle/internal/store/pgtest"
 )
 
 // TestBackupOfARunningServerRestores: what was there when the backup was made is there after the loss of the directory.
@@ -61,7 +62,7 @@ func TestBackupOfARunningServerRestores(t *testing.T) {
 	p.end(t, syscall.SIGTERM)
 
 	// To another directory, and to PostgreSQL.
-	for name, more := range map[string][]string{"SQLite": nil} {
+	for name, more := range map[string][]string{"SQLite": nil, "PostgreSQL": {"--store", pgtest.URL(t)}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			place := filepath.Join(t.TempDir(), "data")
