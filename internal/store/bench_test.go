@@ -9,18 +9,35 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"bugle/internal/store/pgtest"
 )
 
 const benchAccounts, benchUsers = 100, 200
 
-// benchStore holds 20,000 documents of about 1 kB in 100 accounts.
-func benchStore(b *testing.B) *Store {
+// onEach runs a benchmark on each engine, with 20,000 documents of about 1 kB in 100 accounts.
+func onEach(b *testing.B, run func(b *testing.B, s *Store)) {
 	b.Helper()
-	s, err := OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "bugle.db"), Options{})
-	if err != nil {
-		b.Fatal(err)
+	for name, open := range map[string]func(*testing.B) (*Store, error){
+		"SQLite": func(b *testing.B) (*Store, error) {
+			return OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "bugle.db"), Options{})
+		},
+		"PostgreSQL": func(b *testing.B) (*Store, error) { return OpenPostgres(b.Context(), pgtest.URL(b), Options{}) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			s, err := open(b)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { s.Close() })
+			fillForBench(b, s)
+			run(b, s)
+		})
 	}
-	b.Cleanup(func() { s.Close() })
+}
+
+func fillForBench(b *testing.B, s *Store) {
+	b.Helper()
 	for a := range benchAccounts {
 		if err := s.Write(b.Context(), func(tx *Tx) error {
 			for u := range benchUsers {
@@ -34,7 +51,6 @@ func benchStore(b *testing.B) *Store {
 			b.Fatal(err)
 		}
 	}
-	return s
 }
 
 func benchDoc(a, u int) Document {
@@ -44,8 +60,9 @@ func benchDoc(a, u int) Document {
 		Keys: []Key{{"user.username", account, id}}, Index: []Index{{"directory", "d1"}}}
 }
 
-func BenchmarkGet(b *testing.B) {
-	s := benchStore(b)
+func BenchmarkGet(b *testing.B) { onEach(b, benchGet) }
+
+func benchGet(b *testing.B, s *Store) {
 	i := 0
 	for b.Loop() {
 		d := benchDoc(i%benchAccounts, i%benchUsers)
@@ -56,8 +73,9 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-func BenchmarkList50(b *testing.B) {
-	s := benchStore(b)
+func BenchmarkList50(b *testing.B) { onEach(b, benchList50) }
+
+func benchList50(b *testing.B, s *Store) {
 	i := 0
 	for b.Loop() {
 		if docs, _, err := s.List(b.Context(), Query{AccountID: fmt.Sprintf("account%03d", i%benchAccounts), Type: "user"}); err != nil || len(docs) != 50 {
@@ -68,10 +86,11 @@ func BenchmarkList50(b *testing.B) {
 }
 
 // BenchmarkWrite replaces a document: its row, its change, two counters, one sync.
-func BenchmarkWrite(b *testing.B) {
+func BenchmarkWrite(b *testing.B) { onEach(b, benchWrite) }
+
+func benchWrite(b *testing.B, s *Store) {
 	for _, writers := range []int{1, 8} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := benchStore(b)
 			b.SetParallelism((writers + 1) / 2) // times the cores, two here
 			var n atomic.Int64
 			work := func() {
@@ -98,8 +117,9 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 // BenchmarkBindings is what ten thousand phones do that register again: rows a second through group commits.
-func BenchmarkBindings(b *testing.B) {
-	s := benchStore(b)
+func BenchmarkBindings(b *testing.B) { onEach(b, benchBindings) }
+
+func benchBindings(b *testing.B, s *Store) {
 	window := make(chan struct{}, 1000)
 	i := 0
 	for b.Loop() {
@@ -119,8 +139,9 @@ func BenchmarkBindings(b *testing.B) {
 	}
 }
 
-func BenchmarkCache(b *testing.B) {
-	s := benchStore(b)
+func BenchmarkCache(b *testing.B) { onEach(b, benchCache) }
+
+func benchCache(b *testing.B, s *Store) {
 	c := NewCache(s, CacheOptions{})
 	defer c.Close()
 	if err := c.Warm(b.Context(), "user"); err != nil {

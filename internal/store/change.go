@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,9 +20,6 @@ const (
 	sweepBatch = 500 // changes removed in one transaction, so that writers do not wait long
 )
 
-const counterUp = `INSERT INTO counters (name, n) VALUES (?, ?) ` +
-	`ON CONFLICT (name) DO UPDATE SET n = counters.n + excluded.n RETURNING n`
-
 // appendChanges numbers the transaction's changes and writes them, last thing before the commit. The counter rows are
 // what makes the numbers ascend in commit order: a second writer waits at the row until the first has committed.
 // Accounts in order, then the position, so that two writers cannot wait for each other.
@@ -31,42 +29,56 @@ func (tx *Tx) appendChanges() error {
 	}
 	perAccount := map[string]int64{}
 	for i := range tx.changes {
-		perAccount[tx.changes[i].change.AccountID]++
+		perAccount["account/"+tx.changes[i].change.AccountID]++
 	}
-	accounts := make([]string, 0, len(perAccount))
-	for id := range perAccount {
-		accounts = append(accounts, id)
+	var counters []any
+	for _, name := range slices.Sorted(maps.Keys(perAccount)) {
+		counters = append(counters, name, perAccount[name])
 	}
-	slices.Sort(accounts)
-	next := make(map[string]int64, len(accounts))
-	for _, id := range accounts {
-		var n int64
-		if err := tx.t.row(tx.ctx, counterUp, "account/"+id, perAccount[id]).Scan(&n); err != nil {
-			return err
-		}
-		next[id] = n - perAccount[id] + 1
-	}
-	var position int64
-	if err := tx.t.row(tx.ctx, counterUp, "position", len(tx.changes)).Scan(&position); err != nil {
+	counters = append(counters, "position", len(tx.changes))
+	last, err := tx.count(counters)
+	if err != nil {
 		return err
 	}
-	position -= int64(len(tx.changes)) - 1
+	position := last["position"] - int64(len(tx.changes))
+	for name, n := range perAccount {
+		last[name] -= n
+	}
+	rows := make([][]any, len(tx.changes))
 	for i := range tx.changes {
 		c := &tx.changes[i].change
-		c.Position, c.Sequence = position+int64(i), next[c.AccountID]
-		next[c.AccountID]++
+		name := "account/" + c.AccountID
+		last[name]++
+		c.Position, c.Sequence = position+int64(i)+1, last[name]
 		dead := 0
 		if c.BeforeDead {
 			dead = 1
 		}
-		if _, err := tx.t.exec(tx.ctx, `INSERT INTO changes (position, account_id, sequence, kind, type, document_id, rev, `+
-			`at, before, after, before_dead, links) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Position, c.AccountID,
-			c.Sequence, string(c.Kind), c.Type, c.ID, c.Rev, c.At.UnixMicro(), textOrNull(c.Before), textOrNull(c.After),
-			dead, tx.changes[i].links); err != nil {
-			return err
-		}
+		rows[i] = []any{c.Position, c.AccountID, c.Sequence, string(c.Kind), c.Type, c.ID, c.Rev, c.At.UnixMicro(),
+			textOrNull(c.Before), textOrNull(c.After), dead, tx.changes[i].links}
 	}
-	return nil
+	return inBatches(tx.ctx, tx.t, `INSERT INTO changes (position, account_id, sequence, kind, type, document_id, rev, at, before, `+
+		`after, before_dead, links) VALUES `, ``, rows)
+}
+
+// count adds to counters, given as name and number by turns, in their order, and returns them.
+func (tx *Tx) count(counters []any) (map[string]int64, error) {
+	rows, err := tx.t.rows(tx.ctx, `INSERT INTO counters (name, n) VALUES `+tuples(len(counters)/2, 2)+
+		` ON CONFLICT (name) DO UPDATE SET n = counters.n + excluded.n RETURNING name, n`, counters...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	now := make(map[string]int64, len(counters)/2)
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, err
+		}
+		now[name] = n
+	}
+	return now, rows.Err()
 }
 
 func textOrNull(b []byte) any {
