@@ -94,7 +94,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
 		return nil, err
 	}
-	if err := v.openAPI(ctx, modules, sealer, blobs, cache); err != nil {
+	if err := v.openAPI(ctx, modules, sealer, blobs, cache, guard); err != nil {
 		return nil, err
 	}
 	v.gauges(cache)
@@ -250,7 +250,7 @@ func (v *server) listenUDP(ctx context.Context, listen netip.AddrPort) (bound ne
 }
 
 func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module, sealer *store.Sealer, blobs *store.Blobs,
-	cache *store.Cache) error {
+	cache *store.Cache, guard *egress.Guard) error {
 	checker, err := callflow.NewChecker(modules)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		cache = nil // another server may have written what a client reads next
 	}
 	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
-		Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls}, Registrations: registrations{v.registrar}, ReadAudio: media.ReadWAV, Log: v.log,
+		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls}, Registrations: registrations{v.registrar}, ReadAudio: media.ReadWAV, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type Options struct {
 	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls
 	Registrations Registrations // nil: no phone is registered
+	Egress        Egress        // judges addresses in documents when they are saved; nil: any passes
 	Now           func() time.Time
 	Log           *slog.Logger
 	// PublicURL is where clients reach the API ("https://pbx.example.com"); it begins absolute links such as Location.

@@ -44,7 +44,7 @@ write. Lists come in pages: ` + "`page_size`, `start_key` (the `next_start_key` 
 and can be filtered: ` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).
 
 An id that names nothing is accepted, since clients save in any order, and is told in ` + "`_read_only.references` (`path`, `id`)" + ` of the
-document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `), in the same
+document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `, a group's members, a set's rules), in the same
 transaction, and tells in ` + "`_read_only.references`" + ` which documents named it (` + "`type`, `id`, `name`, `removed`" + `): those with
 ` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
 
@@ -169,6 +169,9 @@ func row(b *strings.Builder, path string, p map[string]any, required bool) {
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", cell(path), cell(about), cell(typeText(p)), cell(otherwise))
 	rows(b, path+".", p)
+	if items, ok := p["items"].(map[string]any); ok {
+		rows(b, path+"[].", items)
+	}
 }
 
 // typeText is a schema's type with its bounds in a few words.

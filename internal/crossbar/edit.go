@@ -70,8 +70,13 @@ func (req *request) create(res *resource) (*reply, error) {
 }
 
 func (req *request) createdPath(res *resource, id string) string {
-	if res.typ == TypeAccount {
+	switch {
+	case res.typ == TypeAccount:
 		return "/v2/accounts/" + id
+	case res.ofMaster:
+		return "/v2/" + res.noun + "/" + id
+	case res.nested:
+		return "/v2/accounts/" + req.account.id + "/" + req.route.parent + "/" + req.route.parentID + "/" + res.noun + "/" + id
 	}
 	return "/v2/accounts/" + req.account.id + "/" + res.noun + "/" + id
 }
@@ -153,11 +158,17 @@ func (e *edit) run(data map[string]any) error {
 		if err := e.load(); err != nil {
 			return err
 		}
-		if e.how == merging {
-			merged := cloneTree(e.before).(map[string]any)
-			mergeTree(merged, doc)
-			e.doc = merged
+		switch e.how {
+		case merging:
+			e.doc = cloneTree(e.before).(map[string]any)
+			mergeTree(e.doc, doc)
+		case setting:
+			e.doc = cloneTree(e.before).(map[string]any)
+			setKeys(e.doc, doc)
 		}
+	}
+	if e.res.parentKey != "" {
+		e.doc[e.res.parentKey] = e.req.route.parentID
 	}
 	e.keepSecrets()
 	if e.res.complete != nil {
@@ -171,6 +182,10 @@ func (e *edit) run(data map[string]any) error {
 				e.errs.add(path, code, detail)
 			}
 		}
+	}
+	e.checkAddresses()
+	if slices.Contains(metaflowTypes[:], e.res.typ) {
+		e.checkMetaflows()
 	}
 	if e.res.check != nil {
 		if err := e.res.check(e); err != nil {
@@ -199,6 +214,10 @@ func (e *edit) ownerLives() error {
 	if err == nil && boolAt(owner.private, privateClosing, false) {
 		err = badIdentifier(e.owner.id)
 	}
+	if err == nil && e.res.parentKey != "" {
+		_, err = e.tx.Get(e.owner.id, e.req.api.resources[e.req.route.parent].typ, e.req.route.parentID)
+		err = e.req.missing(err, e.req.route.parentID)
+	}
 	return err
 }
 
@@ -207,6 +226,9 @@ func (e *edit) load() error {
 	d, err := e.tx.Get(e.req.accountOf(e.res, e.id), e.res.typ, e.id)
 	if err != nil {
 		return e.req.missing(err, e.id)
+	}
+	if err := e.req.inParent(e.res, &d); err != nil {
+		return err
 	}
 	e.stored = &d
 	if e.before, err = e.req.api.opened(e.res, &d); err != nil {
@@ -234,7 +256,7 @@ func (a *API) opened(res *resource, d *store.Document) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range res.secrets {
+	for _, path := range res.secretsIn(doc) {
 		if sealed := stringAt(doc, path); sealed != "" {
 			plain, err := a.opts.Sealer.Open(sealed, d.ID, path)
 			if err != nil {
@@ -248,7 +270,8 @@ func (a *API) opened(res *resource, d *store.Document) (map[string]any, error) {
 
 // sealed is doc as it is stored. A secret that did not change keeps its sealed form.
 func (e *edit) sealed() (map[string]any, error) {
-	if !slices.ContainsFunc(e.res.secrets, func(path string) bool { return stringAt(e.doc, path) != "" }) {
+	secrets := e.res.secretsIn(e.doc)
+	if !slices.ContainsFunc(secrets, func(path string) bool { return stringAt(e.doc, path) != "" }) {
 		return e.doc, nil
 	}
 	doc := cloneTree(e.doc).(map[string]any)
@@ -259,7 +282,7 @@ func (e *edit) sealed() (map[string]any, error) {
 			return nil, err
 		}
 	}
-	for _, path := range e.res.secrets {
+	for _, path := range secrets {
 		plain := stringAt(doc, path)
 		if plain == "" {
 			continue
@@ -399,6 +422,9 @@ func (req *request) fetch(res *resource) (*reply, error) {
 	d, err := req.api.get(req.ctx, req.accountOf(res, id), res.typ, id)
 	if err != nil {
 		return nil, req.missing(err, id)
+	}
+	if err := req.inParent(res, &d); err != nil {
+		return nil, err
 	}
 	return req.documentOrNotModified(res, &d)
 }

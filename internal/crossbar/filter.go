@@ -14,7 +14,7 @@ type filter func(d *store.Document) bool
 const maxFilters = 50
 
 // filters reads the query string, and nothing else; nil when it has none. Every one must pass, a repeated one too.
-func (req *request) filters() (filter, error) {
+func (req *request) filters(res *resource) (filter, error) {
 	type test func(d *store.Document, doc map[string]any) bool
 	var tests []test
 	for name, values := range req.query {
@@ -63,13 +63,12 @@ func (req *request) filters() (filter, error) {
 	if len(tests) == 0 {
 		return nil, nil
 	}
-	secrets := req.route.resource.secrets
 	return func(d *store.Document) bool {
 		doc, err := parseObject(d.Body)
 		if err != nil {
 			return false
 		}
-		for _, path := range secrets {
+		for _, path := range res.secrets {
 			removeAt(doc, path)
 		}
 		doc["id"] = d.ID

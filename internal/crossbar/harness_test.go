@@ -19,6 +19,7 @@ import (
 
 	"bugle"
 	"bugle/internal/crossbar"
+	"bugle/internal/egress"
 	"bugle/internal/store"
 )
 
@@ -177,7 +178,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 		t.Fatal(err)
 	}
 	opts := crossbar.Options{Store: w.store, Cache: cache, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
-		Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
+		Egress: egress.New(nil), Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
 		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000},
 		OnPanic: func(v any) {
 			w.mu.Lock()

@@ -11,7 +11,19 @@ const (
 	TypeMenu      = "menu"
 	TypeMedia     = "media"
 
-	TypePhoneNumber = "phone_number" // the id is the number in E.164
+	TypePhoneNumber      = "phone_number" // the id is the number in E.164
+	TypeGroup            = "group"
+	TypeTemporalRule     = "temporal_rule"
+	TypeTemporalRulesSet = "temporal_rule_set"
+	TypeConference       = "conference"
+	TypeBlacklist        = "blacklist"
+	TypeList             = "list"
+	TypeListEntry        = "list_entry"
+	TypeMailbox          = "vmbox"
+	TypeClickToCall      = "click2call"
+	TypeResource         = "resource"        // a carrier trunk of an account
+	TypeGlobalResource   = "global_resource" // a carrier trunk of all accounts, kept in the master account
+	TypeWebhook          = "webhook"
 )
 
 // Spaces of unique keys. The scope is the account id unless said otherwise.
@@ -32,15 +44,20 @@ const (
 	KeyPattern       = "callflow.pattern"    // as written
 	KeyPhoneNumber   = "phone_number"        // scope "": the number in E.164
 	KeyPrompt        = "media.prompt"        // language "/" prompt id, both lower case
+	// KeyConferenceNumber is a number that enters a conference, as anybody, a member or a moderator.
+	KeyConferenceNumber = "conference.number"
+	KeyMailbox          = "vmbox.mailbox" // as written
 )
 
 // Indexes of documents.
 const (
 	IndexParent    = "parent"    // account: the account right above
 	IndexAncestor  = "ancestor"  // account: every account above
-	IndexOwner     = "owner_id"  // device, callflow: the user
+	IndexOwner     = "owner_id"  // device, callflow, vmbox, conference: the user
 	IndexDirectory = "directory" // user, device: each directory that it is listed in
 	IndexPatterned = "patterned" // callflow: "1" when it has patterns
+	IndexList      = "list_id"   // list_entry: the list
+	IndexHook      = "hook"      // webhook: its events
 	// IndexE164 finds callflows over all accounts by their numbers that begin with "+".
 	IndexE164 = "number.e164"
 	// IndexSIPUsername finds a device over all accounts, for a phone whose URIs name an address instead of a realm.

@@ -44,6 +44,15 @@ func (req *request) parentExists() error {
 
 // listOf answers with the rows of q that the request's filters let pass.
 func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
+	keep, err := req.filters(res)
+	if err != nil {
+		return nil, err
+	}
+	return req.listWhere(res, q, keep)
+}
+
+// listWhere answers with the rows of q that keep lets pass, a nil one all.
+func (req *request) listWhere(res *resource, q store.Query, keep filter) (*reply, error) {
 	p := &page{}
 	size, err := req.pageSize(p)
 	if err != nil {
@@ -55,10 +64,6 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 		if q.After, err = openStartKey(place, p.startKey); err != nil {
 			return nil, err
 		}
-	}
-	keep, err := req.filters()
-	if err != nil {
-		return nil, err
 	}
 	var end []byte
 	if p.endKey != "" {
@@ -81,11 +86,24 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 		p.after = sealStartKey(place, next)
 	}
 	p.size = len(docs)
+	rows, err := req.summaries(res, docs)
+	if err != nil {
+		return nil, err
+	}
 	data := []byte{'['}
-	for i := range docs {
+	for i, row := range rows {
 		if i > 0 {
 			data = append(data, ',')
 		}
+		data = appendTree(data, row)
+	}
+	return req.listReply(append(data, ']'), p), nil
+}
+
+// summaries are the rows of a list.
+func (req *request) summaries(res *resource, docs []store.Document) ([]map[string]any, error) {
+	rows := make([]map[string]any, 0, len(docs))
+	for i := range docs {
 		row := map[string]any{}
 		if res.summary != nil {
 			doc, err := parseKeys(docs[i].Body, res.summaryKeys)
@@ -98,9 +116,14 @@ func (req *request) listOf(res *resource, q store.Query) (*reply, error) {
 			}
 		}
 		row["id"] = docs[i].ID
-		data = appendTree(data, row)
+		rows = append(rows, row)
 	}
-	return req.listReply(append(data, ']'), p), nil
+	if res.annotate != nil {
+		if err := res.annotate(req, rows); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // listReply is a list's answer. Its revision is made of what it says and how, so that If-None-Match can match.

@@ -32,21 +32,18 @@ func (a *API) openAPITree() map[string]any {
 			about = strings.TrimSpace(stringAt(schema, "description") + ". " + about)
 		}
 		tags = append(tags, map[string]any{"name": word, "description": about})
-		a.eachPath(r, func(path, parent string, e *endpoint) {
-			item, _ := paths[path].(map[string]any)
-			if item == nil {
-				item = map[string]any{}
+		for _, p := range r.mounts() {
+			p.each(func(path string, e *endpoint, verbs []string) {
+				item := map[string]any{}
 				paths[path] = item
 				if params := pathParameters(path); len(params) > 0 {
 					item["parameters"] = params
 				}
-			}
-			for verb, op := range e.ops {
-				if parent == "" || verb == http.MethodGet || e == r.under[parent] {
-					item[strings.ToLower(verb)] = a.describeOperation(r, e, verb, op, path, parent)
+				for _, verb := range verbs {
+					item[strings.ToLower(verb)] = a.describeOperation(p, e, verb, path)
 				}
-			}
-		})
+			})
+		}
 	}
 	return map[string]any{
 		"openapi":           "3.1.0",
@@ -70,31 +67,6 @@ func (a *API) openAPITree() map[string]any {
 	}
 }
 
-// eachPath calls f for every path at which a resource is reached; parent is the noun that narrows a list, or under which
-// something is offered, "" for none.
-func (a *API) eachPath(r *resource, f func(path, parent string, e *endpoint)) {
-	base := "/v2/accounts/{account}/" + r.noun
-	if r.leading {
-		base = "/v2/" + r.noun
-	}
-	for _, parent := range slices.Sorted(maps.Keys(r.under)) {
-		f("/v2/accounts/{account}/"+parent+"/{"+strings.TrimSuffix(parent, "s")+"}/"+r.noun, parent, r.under[parent])
-	}
-	for i := range r.endpoints {
-		e := &r.endpoints[i]
-		path := strings.TrimSuffix(base+"/"+e.path, "/")
-		if r.typ == TypeAccount {
-			path = strings.Replace(path, "{id}", "{account}", 1)
-		}
-		f(path, "", e)
-		if e.path == "" {
-			for _, parent := range slices.Sorted(maps.Keys(r.within)) {
-				f("/v2/accounts/{account}/"+parent+"/{"+strings.TrimSuffix(parent, "s")+"}/"+r.noun, parent, e)
-			}
-		}
-	}
-}
-
 // singular is the noun of one document: the type's name, where it has one.
 func (r *resource) singular() string {
 	if r.typ != "" {
@@ -104,7 +76,7 @@ func (r *resource) singular() string {
 }
 
 // operationID names an operation for generated clients. It follows from the path alone, so that it stays.
-func operationID(r *resource, e *endpoint, verb, parent string) string {
+func operationID(r mount, e *endpoint, verb string) string {
 	words := strings.Split(e.path, "/")
 	if e.path == "" {
 		words = nil
@@ -137,8 +109,11 @@ func operationID(r *resource, e *endpoint, verb, parent string) string {
 			id += camel(word)
 		}
 	}
-	if parent != "" {
-		id += "Of" + camel(strings.TrimSuffix(parent, "s"))
+	switch {
+	case r.parent != "":
+		id += "Of" + camel(strings.TrimSuffix(r.parent, "s"))
+	case r.top:
+		id += "OfSystem"
 	}
 	return id
 }
@@ -151,11 +126,14 @@ func camel(words string) string {
 	return b.String()
 }
 
-func (a *API) describeOperation(r *resource, e *endpoint, verb string, op operation, path, parent string) map[string]any {
-	shape := a.shapeOf(r, e, verb)
-	out := map[string]any{"operationId": operationID(r, e, verb, parent), "tags": []any{r.noun}, "summary": shape.summary}
-	if parent != "" {
-		out["summary"] = shape.summary + " of one " + strings.TrimSuffix(parent, "s")
+func (a *API) describeOperation(r mount, e *endpoint, verb, path string) map[string]any {
+	op, shape := e.ops[verb], a.shapeOf(r.resource, e, verb)
+	out := map[string]any{"operationId": operationID(r, e, verb), "tags": []any{r.noun}, "summary": shape.summary}
+	switch {
+	case r.parent != "":
+		out["summary"] = shape.summary + " of one " + strings.TrimSuffix(r.parent, "s")
+	case r.top:
+		out["summary"] = shape.summary + " of the system"
 	}
 	if op.open {
 		out["security"] = []any{}

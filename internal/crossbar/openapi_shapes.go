@@ -177,6 +177,9 @@ func (a *API) openAPISchemas() map[string]any {
 			for _, key := range r.computed {
 				delete(properties, key)
 			}
+			if required, ok := schema["required"].([]any); ok && r.parentKey != "" { // the path says it
+				schema["required"] = slices.DeleteFunc(slices.Clone(required), func(v any) bool { return v == any(r.parentKey) })
+			}
 		}
 		out[id] = schema
 		out[id+patchSuffix] = patchOf(schema)
@@ -216,6 +219,9 @@ func (a *API) summarySchema(r *resource) map[string]any {
 			properties[key] = modern(r.schema, p)
 			if no, ok := bare[key].(bool); ok && stringAt(p, "type") != "boolean" {
 				properties[key] = map[string]any{"anyOf": []any{properties[key], map[string]any{"const": no}}}
+			}
+			if _, ok := bare[key].(int); ok {
+				properties[key] = typed("integer") // how many
 			}
 		case summarises(r, key) || slices.Contains(keys, key):
 			properties[key] = map[string]any{}
@@ -347,6 +353,8 @@ func (a *API) exampleOf(r *resource) any {
 		return map[string]any{"name": "Nobody", "numbers": []any{"1001"}, "flow": map[string]any{"module": "hangup", "data": map[string]any{}}}
 	case "directories":
 		return map[string]any{"name": "Everybody", "sort_by": "last_name", "min_dtmf": 3}
+	case "list_entries":
+		return map[string]any{"displayname": "Grace Hopper", "number": "+14155550100"}
 	case "media":
 		return map[string]any{"name": "Greeting", "media_source": "upload"}
 	}

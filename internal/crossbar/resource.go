@@ -27,6 +27,15 @@ type resource struct {
 	// under maps a noun that may stand between account and resource to what is offered there, in place of a list:
 	// /users/{id}/user_auth.
 	under map[string]*endpoint
+	// nested: under the nouns of within every path and verb is offered, not only the narrowed list.
+	nested bool
+	// parentKey is the document's key that names what it is in, list_id of /lists/{id}/entries. The path writes it; the
+	// noun is offered nowhere else.
+	parentKey string
+	// top answers paths that begin with the noun and name no account.
+	top *resource
+	// ofMaster: only for the master account, in which the documents are kept.
+	ofMaster bool
 	// endpoints beside those that every document has; a path given here replaces the document's own.
 	endpoints []endpoint
 
@@ -47,8 +56,10 @@ type resource struct {
 	taken func(key store.Key, holder *store.Document) (path string, detail map[string]any)
 	// index are the look-up values.
 	index func(e *edit) []store.Index
-	// secrets are the dotted paths of strings that are sealed in the store.
+	// secrets are the dotted paths of strings that are sealed in the store; "*" stands for every member of an array.
 	secrets []string
+	// addresses are the strings that name hosts which bugle will connect to.
+	addresses []addressKey
 	// computed are the top-level keys that only compose writes; clients send them back and they are dropped.
 	computed []string
 	// compose adds computed keys to a document that is about to be returned.
@@ -62,6 +73,8 @@ type resource struct {
 	along func(e *edit) error
 	// final: a deletion leaves nothing behind, so that the id may be used again by anybody.
 	final bool
+	// annotate adds to the rows of a list what is not in the documents.
+	annotate func(req *request, rows []map[string]any) error
 	// self is what a user without priv_level admin may do here; nil: nothing.
 	self *selfService
 	// shapes are what operations that are not a document's own take and give, by verb and path: "GET {id}/raw".
@@ -96,10 +109,16 @@ const (
 	replacing
 	merging
 	deleting
+	setting // replaces the keys that are given and leaves the others; null removes one
 )
 
 // finish gives a document its endpoints.
-func (r *resource) finish(*API) error {
+func (r *resource) finish(a *API) error {
+	if r.top != nil {
+		if err := r.top.finish(a); err != nil {
+			return err
+		}
+	}
 	if r.typ == "" {
 		return nil
 	}
@@ -141,12 +160,15 @@ func (r route) arg() string {
 	return r.args[0]
 }
 
+// narrowed: the path is a resource's list below a noun that narrows it, where there is nothing to write.
+func (r route) narrowed() bool { return r.parent != "" && !r.own && !r.resource.nested }
+
 // methods are the verbs that the path offers.
 func (r route) methods() []string {
 	if r.endpoint == nil {
 		return []string{http.MethodOptions}
 	}
-	if r.parent != "" && !r.own {
+	if r.narrowed() {
 		return []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 	}
 	out := append(slices.Collect(maps.Keys(r.endpoint.ops)), http.MethodOptions)
@@ -197,13 +219,16 @@ func (a *API) resolve(parts []string) (route, bool) {
 		if len(nouns) > 1 && nouns[0].word != "accounts" || len(nouns) > 2 {
 			return route{}, false
 		}
-	case nouns[0].word != "accounts" || len(nouns[0].args) > 1 || len(nouns) < 2 || len(nouns) > 3:
+	case len(nouns) == 1 && r.resource.top != nil:
+		r.resource = r.resource.top
+	case nouns[0].word != "accounts" || len(nouns[0].args) > 1 || len(nouns) < 2 || len(nouns) > 3,
+		len(nouns) == 2 && r.resource.parentKey != "":
 		return route{}, false
 	case len(nouns) == 3:
 		if _, ok := r.resource.within[nouns[1].word]; !ok || len(nouns[1].args) != 1 {
 			return route{}, false
 		}
-		if len(final.args) > 0 { // only the list is narrowed; a document is reached at its own path
+		if len(final.args) > 0 && !r.resource.nested { // only the list is narrowed; a document is reached at its own path
 			return route{}, false
 		}
 		r.parent, r.parentID = nouns[1].word, nouns[1].args[0]
@@ -259,44 +284,74 @@ type Route struct {
 	Schema  string // of what is written, "" for none
 }
 
+// mount is a path at which resources are reached.
+type mount struct {
+	*resource           // what answers there
+	base      string    // "/v2/accounts/{account}/users/{user}/devices"
+	parent    string    // noun before the last, "" for none
+	narrowed  bool      // only the list is offered, and only to be read
+	only      *endpoint // what is offered, when it is not the resource's endpoints
+	top       bool      // no account is named, though others of the noun are in one
+}
+
+// mounts are all paths that lead to a resource.
+func (r *resource) mounts() []mount {
+	const account = "/v2/accounts/{account}/"
+	below := func(parent string) string { return parent + "/{" + strings.TrimSuffix(parent, "s") + "}/" }
+	var out []mount
+	switch {
+	case r.leading:
+		out = append(out, mount{resource: r, base: "/v2/" + r.noun})
+	case r.parentKey == "":
+		out = append(out, mount{resource: r, base: account + r.noun})
+	}
+	if r.top != nil {
+		out = append(out, mount{resource: r.top, base: "/v2/" + r.noun, top: true})
+	}
+	for _, parent := range slices.Sorted(maps.Keys(r.within)) {
+		out = append(out, mount{resource: r, parent: parent, narrowed: !r.nested,
+			base: account + below(parent) + r.noun})
+	}
+	for _, parent := range slices.Sorted(maps.Keys(r.under)) {
+		out = append(out, mount{resource: r, parent: parent, base: account + below(parent) + r.noun, only: r.under[parent]})
+	}
+	return out
+}
+
+// each calls f with the path of every endpoint below a mount, and with the verbs that it takes there.
+func (p mount) each(f func(path string, e *endpoint, verbs []string)) {
+	if p.only != nil {
+		f(p.base, p.only, slices.Sorted(maps.Keys(p.only.ops)))
+		return
+	}
+	for i := range p.endpoints {
+		e := &p.endpoints[i]
+		path := strings.TrimSuffix(p.base+"/"+e.path, "/")
+		if p.typ == TypeAccount {
+			path = strings.Replace(path, "{id}", "{account}", 1)
+		}
+		verbs := slices.Sorted(maps.Keys(e.ops))
+		if p.narrowed {
+			if verbs = []string{http.MethodGet}; e.path != "" {
+				continue
+			}
+		}
+		f(path, e, verbs)
+	}
+}
+
 // Routes lists every path, in order.
 func (a *API) Routes() []Route {
 	var out []Route
-	for _, word := range slices.Sorted(maps.Keys(a.resources)) {
-		r := a.resources[word]
-		bases := []string{"/v2/accounts/{account}/" + r.noun}
-		if r.leading {
-			bases = []string{"/v2/" + r.noun}
-		}
-		for parent := range r.within {
-			bases = append(bases, "/v2/accounts/{account}/"+parent+"/{"+strings.TrimSuffix(parent, "s")+"}/"+r.noun)
-		}
-		slices.Sort(bases)
-		for _, base := range bases {
-			for _, e := range r.endpoints {
-				narrowed := !r.leading && strings.Count(base, "/") > 4
-				if narrowed && e.path != "" {
-					continue
-				}
-				route := Route{Path: strings.TrimSuffix(base+"/"+e.path, "/"), Open: true, Schema: r.schema,
-					Methods: slices.Sorted(maps.Keys(e.ops))}
-				if r.typ == TypeAccount {
-					route.Path = strings.Replace(route.Path, "{id}", "{account}", 1)
-				}
-				if narrowed {
-					route.Methods = []string{http.MethodGet}
-				}
+	for _, r := range a.resources {
+		for _, p := range r.mounts() {
+			p.each(func(path string, e *endpoint, verbs []string) {
+				route := Route{Path: path, Open: true, Schema: r.schema, Methods: verbs}
 				for _, op := range e.ops {
 					route.Open = route.Open && op.open
 				}
 				out = append(out, route)
-			}
-		}
-	}
-	for _, r := range a.resources {
-		for parent, e := range r.under {
-			out = append(out, Route{Path: "/v2/accounts/{account}/" + parent + "/{" + strings.TrimSuffix(parent, "s") + "}/" + r.noun,
-				Methods: slices.Sorted(maps.Keys(e.ops))})
+			})
 		}
 	}
 	slices.SortFunc(out, func(x, y Route) int { return strings.Compare(x.Path, y.Path) })

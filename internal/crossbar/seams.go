@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -32,6 +33,12 @@ type Blobs interface {
 type Mailer interface {
 	// SendMail returns when the mail server has taken the message. to is a bare address, text is plain.
 	SendMail(ctx context.Context, to, subject, text string) error
+}
+
+// Egress says which addresses bugle may connect to, as *egress.Guard does.
+type Egress interface {
+	// Check returns nil when a connection to addr may be opened, else an error whose message says why not.
+	Check(addr netip.Addr) error
 }
 
 // FlowChecker judges callflow trees by the modules that this server runs.

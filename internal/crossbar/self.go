@@ -3,6 +3,7 @@ package crossbar
 import (
 	"bytes"
 	"net/http"
+	"slices"
 
 	"bugle/internal/store"
 )
@@ -15,6 +16,8 @@ type selfService struct {
 	ownedIndex string                                      // narrows the list to what the user owns
 	read       bool                                        // every document may be read
 	owned      func(d *store.Document, userID string) bool // these may be read and edited
+	paths      []string                                    // below a document that is the user's own, where every verb may be used
+	byParent   bool                                        // what is below a noun that is the user's own is the user's
 	fixed      []string                                    // dotted paths that an edit must leave as they are
 }
 
@@ -30,7 +33,11 @@ func (req *request) serveSelf() error {
 	if req.account.id != req.identity.account.id || res.self == nil {
 		return forbidden()
 	}
+	owner, id := res, req.route.arg()
 	switch {
+	case req.route.parent != "" && res.self.byParent:
+		owner, id = req.api.resources[req.route.parent], req.route.parentID
+	case slices.Contains(res.self.paths, req.route.endpoint.path):
 	case req.route.endpoint.path == "" && req.verb == http.MethodGet && res.self.list &&
 		(req.route.parent == "" || req.route.parentID == req.identity.userID):
 		return nil
@@ -41,12 +48,11 @@ func (req *request) serveSelf() error {
 	case res.self.owned == nil || req.verb != http.MethodGet && req.verb != http.MethodPost && req.verb != http.MethodPatch:
 		return forbidden()
 	}
-	id := req.route.arg()
-	d, err := req.api.get(req.ctx, req.account.id, res.typ, id)
+	d, err := req.api.get(req.ctx, req.account.id, owner.typ, id)
 	if err != nil {
 		return req.missing(err, id)
 	}
-	if !res.self.owned(&d, req.identity.userID) {
+	if !owner.self.owned(&d, req.identity.userID) {
 		return forbidden()
 	}
 	return nil
@@ -57,7 +63,7 @@ func (e *edit) keepSecrets() {
 	if e.how != replacing || e.req.mayReadSecrets() {
 		return
 	}
-	for _, path := range e.res.secrets {
+	for _, path := range e.res.secretsIn(e.before) {
 		if _, sent := lookUp(e.doc, path); !sent {
 			if kept := stringAt(e.before, path); kept != "" {
 				setAt(e.doc, path, kept)

@@ -116,6 +116,11 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 		if !req.allowed() {
 			return nil, forbidden()
 		}
+		if req.route.resource.ofMaster {
+			if req.account = req.identity.account; !req.account.master {
+				return nil, forbidden()
+			}
+		}
 		if !req.identity.admin {
 			if err := req.serveSelf(); err != nil {
 				return nil, err
@@ -172,7 +177,7 @@ func (req *request) operation() (operation, error) {
 		req.verb = strings.ToUpper(tunnelled)
 	}
 	op, ok := req.route.endpoint.ops[req.verb]
-	if !ok || req.route.parent != "" && !req.route.own && req.verb != http.MethodGet {
+	if !ok || req.route.narrowed() && req.verb != http.MethodGet {
 		return operation{}, &fault{status: http.StatusMethodNotAllowed, message: "invalid_method",
 			data: say("method not allowed"), allow: req.route.methods()}
 	}

@@ -410,28 +410,73 @@ func boolAt(v any, path string, otherwise bool) bool {
 	return otherwise
 }
 
-// setAt writes a value at a dotted path, making the objects on the way.
-func setAt(o map[string]any, path string, v any) {
+// setAt writes a value at a dotted path, making the objects on the way. A member that an array does not have is not made.
+func setAt(at any, path string, v any) {
 	key, rest, nested := strings.Cut(path, ".")
-	if !nested {
-		o[key] = v
-		return
+	switch at := at.(type) {
+	case map[string]any:
+		if !nested {
+			at[key] = v
+			return
+		}
+		switch at[key].(type) {
+		case map[string]any, []any:
+		default:
+			at[key] = map[string]any{}
+		}
+		setAt(at[key], rest, v)
+	case []any:
+		i, err := strconv.Atoi(key)
+		switch {
+		case err != nil || i < 0 || i >= len(at):
+		case nested:
+			setAt(at[i], rest, v)
+		default:
+			at[i] = v
+		}
 	}
-	under, ok := o[key].(map[string]any)
-	if !ok {
-		under = map[string]any{}
-		o[key] = under
-	}
-	setAt(under, rest, v)
 }
 
-// removeAt removes the key at a dotted path.
-func removeAt(o map[string]any, path string) {
+// removeAt removes the key at a dotted path; "*" stands for every member of an array.
+func removeAt(at any, path string) {
 	key, rest, nested := strings.Cut(path, ".")
-	if !nested {
-		delete(o, key)
-	} else if under, ok := o[key].(map[string]any); ok {
-		removeAt(under, rest)
+	switch at := at.(type) {
+	case map[string]any:
+		if !nested || rest == "*" {
+			delete(at, key)
+		} else {
+			removeAt(at[key], rest)
+		}
+	case []any:
+		for i, member := range at {
+			if nested && (key == "*" || key == strconv.Itoa(i)) {
+				removeAt(member, rest)
+			}
+		}
+	}
+}
+
+// expand returns the paths that a path with "*" for members of arrays has in a document.
+func expand(doc any, path string) []string {
+	before, after, found := strings.Cut(path, "*")
+	if !found {
+		return []string{path}
+	}
+	at, _ := lookUp(doc, strings.TrimSuffix(before, "."))
+	list, _ := at.([]any)
+	var out []string
+	for i := range list {
+		out = append(out, expand(doc, before+strconv.Itoa(i)+after)...)
+	}
+	return out
+}
+
+// setKeys replaces what patch names at the top of doc; null removes.
+func setKeys(doc, patch map[string]any) {
+	for k, v := range patch {
+		if doc[k] = v; v == nil {
+			delete(doc, k)
+		}
 	}
 }
 

@@ -1,0 +1,14 @@
+package crossbar
+
+func clickToCalls() *resource {
+	return &resource{noun: "clicktocall", typ: TypeClickToCall, schema: "clicktocall",
+		about:       "The documents. `connect` and `history` are not offered yet (404).",
+		summary:     func(doc map[string]any) map[string]any { return pick(doc, "name", "extension") },
+		summaryKeys: []string{"name", "extension"}, order: byName,
+		references: refersTo("music_on_hold.media_id"),
+		check: func(e *edit) error {
+			e.checkPattern("whitelist.*")
+			return nil
+		},
+	}
+}
