@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,7 +100,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	}
 	v.gauges(cache)
 	if s.admin != "" {
-		v.adminAddr, err = v.listenHTTP(ctx, "admin", s.admin, adminHandler(v.meters, &v.draining, v.store.Ping))
+		v.adminAddr, err = v.listenHTTP(ctx, "admin", s.admin, adminHandler(v.meters, &v.draining, v.store.Ping), nil)
 	}
 	return v, err
 }
@@ -268,21 +269,36 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}
-	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api)
+	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api, v.openTLS)
 	return err
 }
 
-// listenHTTP serves handler on address and returns the address that it is bound to.
-func (v *server) listenHTTP(ctx context.Context, name, address string, handler http.Handler) (string, error) {
+// listenHTTP serves handler on address and returns the address that it is bound to. secure, unless nil, gives the TLS of
+// the port that was bound, and what begins once it is served.
+func (v *server) listenHTTP(ctx context.Context, name, address string, handler http.Handler,
+	secure func(port int) (*tls.Config, func(context.Context) error, error)) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("--%s: %w", name, err)
 	}
+	var config *tls.Config
+	var begin func(context.Context) error
+	if secure != nil {
+		if config, begin, err = secure(listener.Addr().(*net.TCPAddr).Port); err != nil {
+			_ = listener.Close()
+			return "", err
+		}
+	}
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug)}
+	serve := func() error { return web.Serve(listener) }
+	if config != nil {
+		web.TLSConfig = config
+		serve = func() error { return web.ServeTLS(listener, "", "") }
+	}
 	go func() {
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			v.failed <- fmt.Errorf("--%s: %w", name, err)
 		}
 	}()
@@ -291,6 +307,13 @@ func (v *server) listenHTTP(ctx context.Context, name, address string, handler h
 			_ = web.Close()
 		}
 	})
+	if begin != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		v.closing(func(context.Context) { cancel() })
+		if err := begin(ctx); err != nil {
+			return "", err
+		}
+	}
 	return listener.Addr().String(), nil
 }
 

@@ -45,6 +45,7 @@ type settings struct {
 	apiKey    string // of the master account, "" for a random one
 	log       *slog.Logger
 	api       apiSettings
+	tls       tlsSettings
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
@@ -71,6 +72,7 @@ type serveFlags struct {
 	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY."`
 	MediaLoop     string        `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
 	API           apiFlags      `embed:""`
+	TLS           tlsFlags      `embed:""`
 	LogLevel      string        `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 	Config        string        `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
 }
@@ -132,6 +134,9 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 		}
 	}
 	if s.api, err = f.API.settings(); err != nil {
+		return settings{}, err
+	}
+	if s.tls, err = f.TLS.settings(s.http, s.publicURL); err != nil {
 		return settings{}, err
 	}
 	if s.egress, err = egress.ParseNetworks(strings.Join(f.EgressAllow, ",")); err != nil {

@@ -143,7 +143,8 @@ func TestLoginByPhoneNumber(t *testing.T) {
 	w.must("PUT", w.own("/users"), `{"first_name":"Ada","username":"ada","password":"one"}`)
 	w.must("PUT", w.own("/callflows"), `{"numbers":["2125551234","1001","+442071838750"],"flow":{}}`)
 	w.must("PUT", "/v2/accounts/"+rival+"/callflows", `{"numbers":["+442071838750"],"flow":{}}`)
-	for number, want := range map[string]int{"+12125551234": 201, "(212) 555-1234": 201, "1001": 401, "+12125550000": 401,
+	w.must("PUT", w.own("/phone_numbers/+12125550100"), `{}`)
+	for number, want := range map[string]int{"+12125551234": 201, "212-555-0100": 201, "(212) 555-1234": 201, "1001": 401, "+12125550000": 401,
 		"+442071838750": 401, "x": 401} {
 		a := w.login(`{"credentials":"` + md5Of("ada:one") + `","phone_number":"` + number + `"}`)
 		if a.code != want {

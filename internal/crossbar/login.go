@@ -104,7 +104,7 @@ func (req *request) accountNamed(ctx context.Context, data map[string]any) (*acc
 	return readAccount(d)
 }
 
-// accountOfNumber finds the one account that has a callflow for an E.164 number. A number that two have finds none.
+// accountOfNumber finds the account that has a phone number, or the only one with a callflow for it.
 func (req *request) accountOfNumber(ctx context.Context, number string) (*account, error) {
 	plain := strings.Map(func(r rune) rune {
 		if r == '+' || r >= '0' && r <= '9' {
@@ -115,8 +115,12 @@ func (req *request) accountOfNumber(ctx context.Context, number string) (*accoun
 	if plain = req.api.opts.Flows.NormaliseNumber(bugle.Account{}, plain); !strings.HasPrefix(plain, "+") {
 		return nil, nil
 	}
-	docs, _, err := req.api.opts.Store.List(ctx, store.Query{Type: TypeCallflow, Limit: 2,
-		Index: &store.Index{Name: IndexE164, Value: plain}})
+	d, err := req.api.opts.Store.GetByKey(ctx, store.Key{Space: KeyPhoneNumber, Value: plain})
+	docs := []store.Document{d}
+	if isMissing(err) {
+		docs, _, err = req.api.opts.Store.List(ctx, store.Query{Type: TypeCallflow, Limit: 2,
+			Index: &store.Index{Name: IndexE164, Value: plain}})
+	}
 	if err != nil || len(docs) == 0 || len(docs) > 1 {
 		return nil, err
 	}
