@@ -28,4 +28,15 @@ type Change struct {
 	Before     json.RawMessage // public body before, nil when created; secrets stay sealed
 	After      json.RawMessage // public body after, nil when deleted
 	BeforeDead bool            // the document existed but was soft-deleted before (an undelete or re-creation)
+	By         *Actor          // nil when nobody asked for it over the API
+}
+
+// Actor is who asked for a change, and from where.
+type Actor struct {
+	AccountID      string `json:"account_id"`                // of the token, not of the document
+	UserID         string `json:"user_id,omitempty"`         // "" for an API key
+	ImpersonatedBy string `json:"impersonated_by,omitempty"` // the user, or the account, that took this user's place
+	Method         string `json:"method"`                    // how the token was got: "user_auth", "api_auth"
+	Address        string `json:"address,omitempty"`
+	RequestID      string `json:"request_id"`
 }

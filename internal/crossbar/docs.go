@@ -48,6 +48,9 @@ document. A DELETE removes the membership entries that name what goes (a user's 
 transaction, and tells in ` + "`_read_only.references`" + ` which documents named it (` + "`type`, `id`, `name`, `removed`" + `): those with
 ` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
 
+` + "`GET …/{id}/history`" + ` tells an administrator who changed a document, when, from where and how (` + "`by`, `client_ip`, `request_id`" + `, the document
+before and after with its secrets masked), newest first, also after it was deleted. It goes back 90 days.
+
 A key that no schema names is kept and returned untouched; nothing acts on it. A key marked *not yet in force* is
 checked and kept, and nothing acts on it yet.
 `

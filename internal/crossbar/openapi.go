@@ -145,6 +145,8 @@ func (a *API) describeOperation(r mount, e *endpoint, verb, path string) map[str
 		}
 	}
 	switch {
+	case shape.plain:
+		add("page_size", "start_key", "paginate", "If-None-Match")
 	case shape.paged:
 		add("page_size", "start_key", "paginate", "descending", "filters", "has_key", "key_missing", "has_value", "value_missing",
 			"created_from", "created_to", "modified_from", "modified_to", "If-None-Match")

@@ -14,7 +14,8 @@ type shape struct {
 	example  any
 	gives    map[string]any // data of the answer
 	status   int            // of success
-	paged    bool           // a list in pages, which can be filtered
+	paged    bool           // a list in pages
+	plain    bool           // which cannot be filtered
 	revised  bool           // the answer has a revision
 	document bool           // the answer is a document
 	codes    []int          // of errors beside the usual ones
@@ -78,6 +79,9 @@ func (a *API) shapeOf(r *resource, e *endpoint, verb string) shape {
 	case verb == http.MethodPut && (e.path == "" || r.typ == TypeAccount && e.path == "{id}"):
 		s.summary, s.status, s.takes = "Create: "+name, http.StatusCreated, refTo(r.schema)
 		s.example = a.exampleOf(r)
+	case verb == http.MethodGet && e.path == "{id}/history":
+		s.summary, s.gives = "Who changed it, when and how, newest first: "+name, listOf(refTo("HistoryEntry"))
+		s.paged, s.plain, s.document = true, true, false
 	case e.path != "{id}":
 		s.gives, s.revised, s.document = map[string]any{}, false, false
 		if verb != http.MethodGet && verb != http.MethodDelete {
@@ -270,6 +274,17 @@ func envelopeSchemas() map[string]any {
 			"contact_ip", "from_host", "from_user", "original_contact", "owner_id", "proxy_path", "realm", "to_host", "to_user",
 			"transport", "user_agent", "username"), map[string]any{"contact_port": typed("integer"), "event_timestamp": typed("integer"),
 			"expires": typed("integer"), "suppress_unregister_notify": typed("boolean")}), "username", "realm", "contact"),
+		"HistoryEntry": objectOf(map[string]any{
+			"action":   map[string]any{"enum": []any{"created", "edited", "deleted", "restored"}},
+			"sequence": map[string]any{"type": "integer", "description": "Place in the account's log of changes"},
+			"revision": about("The document's revision after the change"), "timestamp": typed("integer"),
+			"iso_8601": map[string]any{"type": "string", "format": "date-time"},
+			"by": objectOf(map[string]any{"account_id": refTo("Id"), "user_id": refTo("Id"), "impersonated_by": typed("string"),
+				"method": about("How the token was got; server for what was done from the shell")}, "method"),
+			"client_ip": typed("string"), "request_id": typed("string"),
+			"before": map[string]any{"type": []any{"object", "null"}, "description": "Secrets are masked"},
+			"after":  map[string]any{"type": []any{"object", "null"}, "description": "Secrets are masked"}},
+			"action", "sequence", "revision", "timestamp", "iso_8601", "by", "before", "after"),
 		"Channel": objectOf(with(textKeys("uuid", "authorizing_id", "authorizing_type", "destination", "direction", "other_leg", "owner_id",
 			"presence_id", "username"), map[string]any{"answered": typed("boolean"), "timestamp": typed("integer"),
 			"elapsed_s": typed("integer")}), "uuid", "direction", "answered"),

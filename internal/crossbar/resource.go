@@ -131,6 +131,8 @@ func (r *resource) finish(a *API) error {
 			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
 			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
 			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }}}},
+		{path: "{id}/history", ops: map[string]operation{
+			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }}}},
 	}
 	for _, e := range own {
 		if !slices.ContainsFunc(r.endpoints, func(given endpoint) bool { return given.path == e.path }) {

@@ -127,6 +127,9 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 			}
 		}
 	}
+	if req.identity != nil {
+		req.signed()
+	}
 	if req.body != nil && !op.upload {
 		return nil, unsupported("the body must be application/json")
 	}

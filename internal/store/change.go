@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -44,6 +45,10 @@ func (tx *Tx) appendChanges() error {
 	for name, n := range perAccount {
 		last[name] -= n
 	}
+	actor, err := encodeActor(tx.ctx)
+	if err != nil {
+		return err
+	}
 	rows := make([][]any, len(tx.changes))
 	for i := range tx.changes {
 		c := &tx.changes[i].change
@@ -55,10 +60,11 @@ func (tx *Tx) appendChanges() error {
 			dead = 1
 		}
 		rows[i] = []any{c.Position, c.AccountID, c.Sequence, string(c.Kind), c.Type, c.ID, c.Rev, c.At.UnixMicro(),
-			textOrNull(c.Before), textOrNull(c.After), dead, tx.changes[i].links}
+			textOrNull(c.Before), textOrNull(c.After), dead, tx.changes[i].links,
+			actor}
 	}
 	return inBatches(tx.ctx, tx.t, `INSERT INTO changes (position, account_id, sequence, kind, type, document_id, rev, at, before, `+
-		`after, before_dead, links) VALUES `, ``, rows)
+		`after, before_dead, links, actor) VALUES `, ``, rows)
 }
 
 // count adds to counters, given as name and number by turns, in their order, and returns them.
@@ -88,14 +94,19 @@ func textOrNull(b []byte) any {
 	return string(b)
 }
 
-const changeColumns = `position, account_id, sequence, kind, type, document_id, rev, at, before, after, before_dead`
+const changeColumns = `position, account_id, sequence, kind, type, document_id, rev, at, before, after, before_dead, actor`
 
 func scanChange(rows *sql.Rows, more ...any) (bugle.Change, error) {
 	var c bugle.Change
 	var kind string
 	var at, dead int64
+	var actor []byte
 	err := rows.Scan(append([]any{&c.Position, &c.AccountID, &c.Sequence, &kind, &c.Type, &c.ID, &c.Rev, &at,
-		(*[]byte)(&c.Before), (*[]byte)(&c.After), &dead}, more...)...)
+		(*[]byte)(&c.Before), (*[]byte)(&c.After), &dead, &actor}, more...)...)
+	if err == nil && actor != nil {
+		c.By = &bugle.Actor{}
+		err = json.Unmarshal(actor, c.By)
+	}
 	c.Kind, c.At, c.BeforeDead = bugle.ChangeKind(kind), fromMicro(at), dead != 0
 	return c, err
 }

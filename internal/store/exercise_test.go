@@ -38,6 +38,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"the beginnings of keys are found":                exerciseKeyBegins,
 		"a malformed cursor is refused":                   exerciseCursor,
 		"every write has its change":                      exerciseChanges,
+		"a document has its history":                      exerciseHistory,
 		"an account's sequence has no gap":                exerciseSequence,
 		"a follower misses nothing":                       exerciseFollow,
 		"retention removes the oldest changes":            exerciseSweep,

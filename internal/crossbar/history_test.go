@@ -1,0 +1,104 @@
+package crossbar_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestHistory: who, when, from where, by which request, before and after; newest first, in pages, deleted or not;
+// secrets masked; for administrators of the account only.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	device := w.must("PUT", w.own("/devices"), `{"name":"One","sip":{"username":"one","password":"secret-one"}}`).str("id")
+	path := w.own("/devices/" + device)
+	user := w.must("PUT", w.own("/users"), `{"first_name":"Ann","username":"ann","password":"pw","priv_level":"admin"}`).str("id")
+	plain := w.must("PUT", w.own("/users"), `{"first_name":"Bob","username":"bob","password":"pw"}`).str("id")
+	login := func(name string) string {
+		a := w.raw("PUT", "/v2/user_auth", `{"data":{"account_name":"Acme","credentials":"`+md5Of(name+":pw")+`"}}`)
+		token, _ := a.body["auth_token"].(string)
+		return token
+	}
+	ann, bob := login("ann"), login("bob")
+	if a := w.as(ann, "PATCH", path, `{"name":"Two","sip":{"password":"secret-two"}}`, "X-Request-Id: edit-1"); a.code != 200 {
+		t.Fatal(a.code, string(a.text))
+	}
+	if a := w.as(ann, "PATCH", path, `{"name":"Three"}`, "X-Request-Id: edit-2"); a.code != 200 {
+		t.Fatal(a.code, string(a.text))
+	}
+	w.must("DELETE", path, "")
+	rows := w.must("GET", path+"/history", "").rows()
+	if len(rows) != 4 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for i, want := range []struct{ action, method, by, request, before, after, password string }{
+		{"deleted", "api_auth", "", "r1", "Three", "", ""},
+		{"edited", "user_auth", user, "edit-2", "Two", "Three", "********"},
+		{"edited", "user_auth", user, "edit-1", "One", "Two", "******** (changed)"},
+		{"created", "api_auth", "", "r1", "", "One", "********"},
+	} {
+		row := rows[i]
+		by := mapOf(row["by"])
+		id, _ := by["user_id"].(string)
+		name := func(key string) string { s, _ := mapOf(row[key])["name"].(string); return s }
+		password, _ := mapOf(mapOf(row["after"])["sip"])["password"].(string)
+		if row["action"] != want.action || by["method"] != want.method || id != want.by || row["request_id"] != want.request ||
+			name("before") != want.before || name("after") != want.after || password != want.password ||
+			row["client_ip"] != "192.0.2.7" || row["iso_8601"] != "2026-11-21T16:00:00Z" {
+			t.Errorf("%d: %s", i, text(row))
+		}
+	}
+	if all := text(rows); strings.Contains(all, "secret-") || strings.Contains(all, "v1.") {
+		t.Errorf("a secret is shown, sealed or not: %s", all)
+	}
+	if rows[2]["before"] == nil || rows[3]["before"] != nil || rows[0]["after"] != nil {
+		t.Error("before or after are wrong where there is none")
+	}
+	var actions []string
+	for next := ""; ; {
+		a := w.must("GET", path+"/history?page_size=3&start_key="+next, "")
+		for _, row := range a.rows() {
+			actions = append(actions, row["action"].(string))
+		}
+		if next, _ = a.body["next_start_key"].(string); next == "" {
+			break
+		}
+	}
+	if got := strings.Join(actions, " "); got != "deleted edited edited created" {
+		t.Errorf("in pages: %s", got)
+	}
+	rival := w.newAccount("Rival")
+	rivalToken := w.keyToken(w.must("GET", "/v2/accounts/"+rival+"/api_key", "").str("api_key"))
+	for _, c := range []struct {
+		token, path string
+		code        int
+	}{
+		{bob, path + "/history", 403},
+		{bob, w.own("/users/" + plain + "/history"), 403},
+		{rivalToken, path + "/history", 403},
+		{rivalToken, "/v2/accounts/" + rival + "/devices/" + device + "/history", 404},
+		{w.token, w.own("/users/" + device + "/history"), 404},
+		{w.token, w.own("/devices/" + strings.Repeat("0", 32) + "/history"), 404},
+		{w.token, path + "/history?start_key=x", 404},
+		{w.token, w.own("/users/" + user + "/history"), 200},
+		{w.token, w.own("/history"), 200},
+		{ann, w.own("/users/" + plain + "/history"), 200},
+	} {
+		if a := w.as(c.token, "GET", c.path, ""); a.code != c.code {
+			t.Errorf("%s: %d, want %d: %s", c.path, a.code, c.code, a.text)
+		}
+	}
+	for i := range 3 {
+		w.must("PATCH", w.own("/users/"+plain), fmt.Sprintf(`{"n":%d}`, i))
+	}
+	a := w.must("GET", w.own("/users/"+plain+"/history?paginate=false"), "")
+	if len(a.rows()) != 4 || strings.Contains(string(a.text), "pw") {
+		t.Errorf("%s", a.text)
+	}
+	if first := w.must("GET", w.own("/users/"+plain+"/history?page_size=1"), ""); first.body["next_start_key"] != nil {
+		if a := w.call("GET", path+"/history?start_key="+first.body["next_start_key"].(string), ""); a.code != 404 {
+			t.Errorf("a start key of another document: %d", a.code)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+
+	"bugle"
+)
+
+type actorKey struct{}
+
+// WithActor returns a context whose writes are put down to who asked for them: Change.By.
+func WithActor(ctx context.Context, who bugle.Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, who)
+}
+
+// encodeActor is the actor of a context as a column takes it.
+func encodeActor(ctx context.Context) (any, error) {
+	who, ok := ctx.Value(actorKey{}).(bugle.Actor)
+	if !ok {
+		return nil, nil
+	}
+	text, err := json.Marshal(who)
+	return string(text), err
+}
+
+// History returns up to limit changes (1 to 1000; 0 means 50) of one document, deleted or not, newest first: those with a
+// position below before, or the newest for 0. What retention removed is missing at the end.
+func (s *Store) History(ctx context.Context, accountID, typ, id string, before int64, limit int) ([]bugle.Change, error) {
+	if !texts(accountID, typ, id) {
+		return nil, nil
+	}
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	rows, err := s.readable().rows(ctx, `SELECT `+changeColumns+` FROM changes WHERE document_id = ? AND position < ? `+
+		`AND account_id = ? AND type = ? ORDER BY position DESC LIMIT ?`, id, before, accountID, typ, Query{Limit: limit}.limit())
+	if err != nil {
+		return nil, s.fail("store.History", err)
+	}
+	changes, err := collectChanges(rows)
+	return changes, s.fail("store.History", err)
+}
