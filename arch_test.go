@@ -42,7 +42,7 @@ var rooms = map[string]struct {
 }
 
 // wiring are the packages that may import every room: they put the house together.
-var wiring = []string{"cmd/bugle", "test/peers", "bench"}
+var wiring = []string{"cmd/bugle", "test/peers", "test/clients", "bench"}
 
 // longFiles and longFunctions are over the limits for a reason.
 var (
