@@ -148,6 +148,7 @@ func FuzzParseFields(f *testing.F) {
 		_, _ = bugle.ParseDevice("d", doc)
 		_, _ = bugle.ParseCallflow("c", doc)
 		_, _ = bugle.ParseMenu("m", doc)
+		_, _ = bugle.ParseGroup("g", doc)
 		_, _ = bugle.ParseDirectory("x", doc)
 		_, _ = bugle.ParseMedia("y", doc, "")
 	})

@@ -147,6 +147,17 @@ func TestParseMenu(t *testing.T) {
 	})
 }
 
+func TestParseGroup(t *testing.T) {
+	t.Parallel()
+	parsed(t, bugle.ParseGroup, map[string]bugle.Group{
+		`{}`: {ID: "id"},
+		`{"name":"Sales","endpoints":{"b":{"type":"user","weight":1},"a":{"type":"group"}}}`: {ID: "id", Name: "Sales",
+			Members: []bugle.GroupMember{{ID: "a", Type: "group"}, {ID: "b", Type: "user"}}},
+		`{"name":1,"endpoints":[]}`:           {ID: "id"},
+		`{"endpoints":{"a":"user","b":null}}`: {ID: "id", Members: []bugle.GroupMember{{ID: "a"}, {ID: "b"}}},
+	})
+}
+
 func TestParseDirectory(t *testing.T) {
 	t.Parallel()
 	parsed(t, bugle.ParseDirectory, map[string]bugle.Directory{

@@ -60,6 +60,11 @@ func (d *documents) DevicesOf(ctx context.Context, accountID, userID string) ([]
 	return views(d.cache, docs, err, bugle.ParseDevice)
 }
 
+func (d *documents) Groups(ctx context.Context, accountID string) ([]bugle.Group, error) {
+	docs, err := d.cache.ListByIndex(ctx, accountID, crossbar.TypeGroup, store.Index{})
+	return views(d.cache, docs, err, bugle.ParseGroup)
+}
+
 func (d *documents) Menu(ctx context.Context, accountID, id string) (bugle.Menu, error) {
 	doc, err := d.cache.Get(ctx, accountID, crossbar.TypeMenu, id)
 	return view(d.cache, doc, err, bugle.ParseMenu)

@@ -69,7 +69,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	cache := store.NewCache(v.store, store.CacheOptions{Stale: s.outage})
 	v.closing(func(context.Context) { cache.Close() })
 	if err := cache.Warm(ctx, crossbar.TypeAccount, crossbar.TypeCallflow, crossbar.TypeUser, crossbar.TypeDevice,
-		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia); err != nil {
+		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia, crossbar.TypeGroup); err != nil {
 		return nil, err
 	}
 	v.documents = &documents{v.store, cache}

@@ -27,6 +27,8 @@ type Documents interface {
 	Device(ctx context.Context, accountID, id string) (bugle.Device, error)
 	// DevicesOf returns the devices that a user owns, in the order in which they are to be rung one by one.
 	DevicesOf(ctx context.Context, accountID, userID string) ([]bugle.Device, error)
+	// Groups returns all groups of the account, in any order.
+	Groups(ctx context.Context, accountID string) ([]bugle.Group, error)
 	Menu(ctx context.Context, accountID, id string) (bugle.Menu, error)
 	Directory(ctx context.Context, accountID, id string) (bugle.Directory, error)
 }

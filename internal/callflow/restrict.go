@@ -43,7 +43,10 @@ func (e *Engine) restricted(ctx context.Context, s *Session, route *Route) (bool
 	}
 	whose := denies(restrictions, class)
 	if whose == "" {
-		return false, ""
+		if class == classEmergency {
+			return false, ""
+		}
+		return e.outsideGroups(ctx, s, route, restrictions)
 	}
 	if class == classUnknown {
 		named, err := e.router.named(ctx, &s.Account, number, route)
@@ -51,7 +54,7 @@ func (e *Engine) restricted(ctx context.Context, s *Session, route *Route) (bool
 			return false, e.failed(s, "call restriction", err)
 		}
 		if named {
-			return false, ""
+			return e.outsideGroups(ctx, s, route, restrictions)
 		}
 	}
 	s.Call.Note("restricted", whose+" denies "+class+" calls: "+number)

@@ -23,6 +23,7 @@ type Documents struct {
 	Users       map[string]bugle.User
 	Devices     map[string]bugle.Device
 	Menus       map[string]bugle.Menu
+	Grouped     []bugle.Group // what Groups returns
 	Directories map[string]bugle.Directory
 	Fail        bool
 	Unread      map[string]bool
@@ -81,6 +82,14 @@ func (d *Documents) Device(_ context.Context, account, id string) (bugle.Device,
 // Menu is callflow.Documents'.
 func (d *Documents) Menu(_ context.Context, account, id string) (bugle.Menu, error) {
 	return get(d, account, d.Menus, id)
+}
+
+// Groups is callflow.Documents'.
+func (d *Documents) Groups(_ context.Context, account string) ([]bugle.Group, error) {
+	_, err := get(d, account, d.Accounts, account)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Clone(d.Grouped), err
 }
 
 // Directory is callflow.Documents'.
