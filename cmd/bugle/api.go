@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
+	"os"
 	"strings"
 
 	"bugle/internal/crossbar"
 	"bugle/internal/egress"
+	"bugle/internal/mail"
 )
 
 // apiFlags are the flags of the API's edge. A number that is 0 stands for the default.
@@ -16,16 +21,23 @@ type apiFlags struct {
 	APIAnonymous       int      `name:"api-anonymous-per-minute" env:"BUGLE_API_ANONYMOUS_PER_MINUTE" default:"60" help:"Requests a minute without a token from one address."`
 	APILoginFailures   int      `name:"api-login-failures" env:"BUGLE_API_LOGIN_FAILURES" default:"10" help:"Failed logins a minute of one name from one address."`
 	TrustedProxies     []string `env:"BUGLE_TRUSTED_PROXIES" default:"127.0.0.1,::1" help:"Networks of reverse proxies whose X-Forwarded-For tells who the client is; none for none."`
+	SMTP               string   `name:"smtp" env:"BUGLE_SMTP" help:"Mail server for password recovery: host:port. One at a private address needs --egress-allow."`
+	SMTPFrom           string   `name:"smtp-from" env:"BUGLE_SMTP_FROM" help:"Sender of mails: pbx@example.com."`
+	SMTPUser           string   `name:"smtp-user" env:"BUGLE_SMTP_USER" help:"User at the mail server."`
+	SMTPPasswordFile   string   `name:"smtp-password-file" env:"BUGLE_SMTP_PASSWORD_FILE" help:"File that holds the password of --smtp-user." type:"path"`
+	UIURLs             []string `name:"ui-urls" env:"BUGLE_UI_URLS" help:"Pages that recovery mails may link to, with everything below: https://ui.example.com/."`
 }
 
 // apiSettings are apiFlags as the rooms want them.
 type apiSettings struct {
 	limits  crossbar.Limits
 	proxies []netip.Prefix
+	mail    *mail.Options // nil for no mail
+	uiURLs  []string
 }
 
-func (f *apiFlags) settings() (apiSettings, error) {
-	s := apiSettings{limits: crossbar.Limits{Tokens: f.APITokens, TokensPerSecond: f.APITokensPerSecond, Anonymous: f.APIAnonymous,
+func (f *apiFlags) settings(allowed []netip.Prefix) (apiSettings, error) {
+	s := apiSettings{uiURLs: f.UIURLs, limits: crossbar.Limits{Tokens: f.APITokens, TokensPerSecond: f.APITokensPerSecond, Anonymous: f.APIAnonymous,
 		LoginFailures: f.APILoginFailures}}
 	for _, flag := range [...]struct {
 		name  string
@@ -42,5 +54,47 @@ func (f *apiFlags) settings() (apiSettings, error) {
 			return s, fmt.Errorf("--trusted-proxies: %w", err)
 		}
 	}
-	return s, nil
+	for _, page := range f.UIURLs {
+		if u, err := url.Parse(page); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return s, fmt.Errorf("--ui-urls: %q is not a URL such as https://ui.example.com/", page)
+		}
+	}
+	return s, f.mailSettings(&s, egress.New(allowed))
+}
+
+func (f *apiFlags) mailSettings(s *apiSettings, guard *egress.Guard) error {
+	if f.SMTP == "" {
+		if f.SMTPFrom != "" || f.SMTPUser != "" || f.SMTPPasswordFile != "" {
+			return errors.New("--smtp: the mail server is missing, such as mail.example.com:587")
+		}
+		return nil
+	}
+	o := mail.Options{Server: f.SMTP, From: f.SMTPFrom, Username: f.SMTPUser, Dial: guard.DialContext}
+	if (f.SMTPUser == "") != (f.SMTPPasswordFile == "") {
+		return errors.New("--smtp-user and --smtp-password-file go together")
+	}
+	if f.SMTPPasswordFile != "" {
+		text, err := os.ReadFile(f.SMTPPasswordFile)
+		if err != nil {
+			return fmt.Errorf("--smtp-password-file: %w", err)
+		}
+		o.Password = strings.TrimRight(string(text), "\r\n")
+	}
+	if _, err := mail.New(o); err != nil {
+		return fmt.Errorf("--smtp, --smtp-from: %w", err)
+	}
+	host, _, _ := net.SplitHostPort(f.SMTP)
+	if addr, err := netip.ParseAddr(host); err == nil && guard.Check(addr) != nil {
+		return fmt.Errorf("--smtp: connections to %s go out only when --egress-allow names its network", addr)
+	}
+	s.mail = &o
+	return nil
+}
+
+// mailer is what sends the API's mails; nil when it sends none.
+func (s *apiSettings) mailer() (crossbar.Mailer, error) {
+	if s.mail == nil {
+		return nil, nil
+	}
+	return mail.New(*s.mail)
 }

@@ -133,14 +133,14 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 			return settings{}, fmt.Errorf("--external-ip: %q is not an IP address", f.ExternalIP)
 		}
 	}
-	if s.api, err = f.API.settings(); err != nil {
-		return settings{}, err
-	}
 	if s.tls, err = f.TLS.settings(s.http, s.publicURL); err != nil {
 		return settings{}, err
 	}
 	if s.egress, err = egress.ParseNetworks(strings.Join(f.EgressAllow, ",")); err != nil {
 		return settings{}, fmt.Errorf("--egress-allow: %w", err)
+	}
+	if s.api, err = f.API.settings(s.egress); err != nil {
+		return settings{}, err
 	}
 	return s, nil
 }
