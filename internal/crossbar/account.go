@@ -17,7 +17,9 @@ const realmSuffix = ".bugle.invalid"
 func accounts() *resource {
 	r := &resource{noun: "accounts", typ: TypeAccount, schema: "accounts", leading: true,
 		about: "PUT on an account creates one below it, PUT on the list one below the token's own. A token reaches its account " +
-			"and all below. DELETE refuses (409) while there are accounts below, and deletes everything inside. " +
+			"and all below. An account with `enabled` false hands out no tokens and ends those it gave; whoever is above still reaches it. " +
+			"`move` with `{\"to\": \"<account id>\"}` puts an account, and all below it, below another; both must be below the token's account, or " +
+			"`to` be it. `siblings` is for whoever is above. DELETE refuses (409) while there are accounts below, and deletes everything inside. " +
 			"PUT on `api_key` makes a new key and ends the old one with all tokens got by it.",
 		summary: func(doc map[string]any) map[string]any {
 			row := pick(doc, "name", "realm", "enabled")
@@ -34,8 +36,13 @@ func accounts() *resource {
 		complete:   completeAccount,
 		references: refersTo("preflow.always", "music_on_hold.media_id"),
 		check:      checkAccount,
-		keys:       accountKeys,
-		index:      accountIndex,
+		written: func(req *request, before, after map[string]any) {
+			if before != nil && after != nil && !boolAt(after, "enabled", true) {
+				req.flush("") // its phones may not register again either
+			}
+		},
+		keys:  accountKeys,
+		index: accountIndex,
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			switch key.Space {
 			case KeyRealm:
@@ -71,6 +78,14 @@ func accounts() *resource {
 			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.removeAccount(r) }}}},
 		{path: "{id}/children", ops: descendants(IndexParent)},
 		{path: "{id}/descendants", ops: descendants(IndexAncestor)},
+		{path: "{id}/siblings", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
+			parent, err := req.parentBelow()
+			if err != nil {
+				return nil, err
+			}
+			return req.listOf(r, store.Query{Type: TypeAccount, Index: &store.Index{Name: IndexParent, Value: parent}})
+		}}}},
+		{path: "{id}/move", ops: map[string]operation{http.MethodPost: {run: func(req *request) (*reply, error) { return req.moveAccount(r) }}}},
 		{path: "{id}/parents", ops: map[string]operation{http.MethodGet: {run: (*request).accountParents}}},
 		{path: "{id}/tree", ops: map[string]operation{http.MethodGet: {run: (*request).accountParents}}},
 		{path: "{id}/api_key", ops: map[string]operation{
@@ -172,6 +187,11 @@ func accountKeys(e *edit) []store.Key {
 
 func accountIndex(e *edit) []store.Index {
 	tree, _ := e.private["tree"].([]any)
+	return treeIndex(tree)
+}
+
+// treeIndex finds an account by those above it, whose ids tree holds from the top.
+func treeIndex(tree []any) []store.Index {
 	var out []store.Index
 	for i, id := range tree {
 		id, _ := id.(string)

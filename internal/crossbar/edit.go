@@ -214,6 +214,9 @@ func (e *edit) ownerLives() error {
 	if err == nil && boolAt(owner.private, privateClosing, false) {
 		err = badIdentifier(e.owner.id)
 	}
+	if err == nil {
+		e.owner = owner // it may have moved since the request began
+	}
 	if err == nil && e.res.parentKey != "" {
 		_, err = e.tx.Get(e.owner.id, e.req.api.resources[e.req.route.parent].typ, e.req.route.parentID)
 		err = e.req.missing(err, e.req.route.parentID)

@@ -109,10 +109,15 @@ func describedShapes() map[string]shape {
 	children, descendants, renewed := accountRows, accountRows, key
 	children.summary, descendants.summary = "List the accounts right below", "List all accounts below"
 	renewed.summary = "Make a new API key, and end the old one with all tokens got by it"
+	siblings := accountRows
+	siblings.summary = "List the accounts below the same parent, the account itself among them"
+	moved := shape{summary: "Put the account below another", takes: objectOf(map[string]any{"to": refTo("Id")}, "to"),
+		gives: refTo("accounts.document"), revised: true}
 	done := shape{summary: "Forget registrations", gives: typed("string")}
 	audio := shape{summary: "Upload audio", gives: map[string]any{}, revised: true}
 	return map[string]shape{
 		"GET accounts/{id}/children": children, "GET accounts/{id}/descendants": descendants,
+		"GET accounts/{id}/siblings": siblings, "POST accounts/{id}/move": moved,
 		"GET accounts/{id}/parents": above, "GET accounts/{id}/tree": above,
 		"GET accounts/{id}/api_key": key, "PUT accounts/{id}/api_key": renewed,
 		"GET user_auth": token, "GET token_auth": token, "GET user_auth/{token}": token,

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -150,6 +151,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	w.phones.list[w.account] = []crossbar.Registration{{DeviceID: "d", OwnerID: "u", Username: "1001", Realm: "acme.example.com",
 		Contact: "sip:1001@192.0.2.9:5060", Source: "192.0.2.9:5060", Transport: "udp", Registered: w.clock.now(), ExpiresAt: w.clock.now()}}
 	w.calls.list[w.account] = []crossbar.Channel{{ID: "call1", Direction: "inbound", OwnerID: "u", Started: w.clock.now()}}
+	w.spoke(w.account, "a", time.Hour, "")
 	paths := j.doc.Paths.InMatchingOrder()
 	slices.SortFunc(paths, func(a, b string) int { return strings.Count(a, "/") - strings.Count(b, "/") })
 	ids := map[string]string{"account": w.account}
@@ -179,6 +181,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		noun := strings.Split(strings.TrimPrefix(path, "/v2/accounts/{account}/"), "/")[0]
 		own := ownIDs(path, ids)
 		switch noun {
+		case "cdrs":
+			own["id"], own["interaction"] = "202611-a", "202611-a"
 		case "channels":
 			own["id"] = "call1"
 		}

@@ -320,6 +320,9 @@ func (req *request) listNumbers(res *resource) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.accepts == typeCSV {
+		return answer, nil
+	}
 	rows, err := parseUpTo(answer.data, len(answer.data))
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ func resources() []*resource {
 		searches(),
 		registrations(),
 		channels(),
+		cdrs(),
 		schemaResource(),
 	}
 	return append(rows, authResources()...)

@@ -127,10 +127,14 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (calls []CallRow, next [
 	}
 	if len(calls) > limit {
 		calls = calls[:limit]
-		last := calls[limit-1]
-		next = encodeCursor(binary.BigEndian.AppendUint64(nil, uint64(micro(last.Started))), last.ID)
+		next = calls[limit-1].Place()
 	}
 	return calls, next, nil
+}
+
+// Place is the After of a page that begins behind c.
+func (c *CallRow) Place() []byte {
+	return encodeCursor(binary.BigEndian.AppendUint64(nil, uint64(micro(c.Started))), c.ID)
 }
 
 func scanCall(row scanner) (c CallRow, err error) {

@@ -1,0 +1,105 @@
+package crossbar_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bugle/internal/store"
+)
+
+// spoke keeps the record of a call that began some time ago, was answered after 5 s and lasted 65.
+func (w *world) spoke(account, id string, ago time.Duration, device string) {
+	w.t.Helper()
+	at := w.clock.now().Add(-ago)
+	if err := w.store.SaveCall(w.t.Context(), store.CallRow{ID: id, AccountID: account, SIPCallID: "sip-" + id, Direction: "inbound",
+		FromName: "Ann", FromNumber: "1001", Dialed: "1002", DeviceID: device, Started: at, Answered: at.Add(5 * time.Second),
+		Ended: at.Add(65 * time.Second), Cause: "NORMAL_CLEARING", Trail: []byte(`[{"step":"answered"}]`)}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func cdrIDs(a answer) string {
+	var out []string
+	for _, row := range a.rows() {
+		out = append(out, row["id"].(string))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestCDRs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user := w.must("PUT", w.own("/users"), `{"first_name":"Ann"}`).str("id")
+	device := w.must("PUT", w.own("/devices"), `{"name":"D","owner_id":"`+user+`"}`).str("id")
+	w.spoke(w.account, "a", time.Hour, device)
+	w.spoke(w.account, "b", 2*time.Hour, "")
+	w.spoke(w.account, "c", 3*time.Hour, device)
+	w.spoke(w.account, "old", 40*24*time.Hour, "")
+	w.spoke(w.newAccount("Rival"), "x", time.Hour, "")
+
+	all := w.must("GET", w.own("/cdrs"), "")
+	if cdrIDs(all) != "202611-a 202611-b 202611-c" {
+		t.Errorf("%s", all.text)
+	}
+	row := all.rows()[0]
+	for key, want := range map[string]string{"call_id": "sip-a", "caller_id_name": "Ann", "caller_id_number": "1001", "dialed_number": "1002",
+		"duration_seconds": "65", "billing_seconds": "60", "timestamp": "63962492400", "datetime": "2026-11-21 15:00:00", "owner_id": user,
+		"authorizing_id": device, "hangup_cause": "NORMAL_CLEARING", "to": "1002@acme.example.com", "iso_8601": "2026-11-21",
+		"unix_timestamp": "1795273200", "rfc_1036": "Sat, 21 Nov 2026 15:00:00 GMT", "rate": "", "direction": "inbound"} {
+		if fmt.Sprint(row[key]) != want {
+			t.Errorf("%s is %v, want %s", key, row[key], want)
+		}
+	}
+	if a := w.must("GET", w.own("/users/"+user+"/cdrs"), ""); cdrIDs(a) != "202611-a 202611-c" {
+		t.Errorf("%s", a.text)
+	}
+	one := w.must("GET", w.own("/users/"+user+"/cdrs?page_size=1"), "")
+	next, _ := one.body["next_start_key"].(string)
+	if a := w.must("GET", w.own("/users/"+user+"/cdrs?page_size=1&start_key="+next), ""); cdrIDs(one) != "202611-a" || cdrIDs(a) != "202611-c" ||
+		a.body["next_start_key"] != nil {
+		t.Errorf("%s %s", one.text, a.text)
+	}
+	if a := w.must("GET", w.own("/cdrs?filter_authorizing_id="), ""); cdrIDs(a) != "202611-b" {
+		t.Errorf("%s", a.text)
+	}
+	if a := w.must("GET", w.own("/cdrs?created_from=63962485200&created_to=63962488800"), ""); cdrIDs(a) != "202611-b 202611-c" {
+		t.Errorf("%s", a.text)
+	}
+	if a := w.call("GET", w.own("/cdrs"), "", "Accept: text/csv"); a.code != 200 || strings.Count(string(a.text), "\n") != 4 ||
+		!strings.Contains(string(a.text), "NORMAL_CLEARING") {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.must("GET", w.own("/cdrs/202611-a"), ""); a.str("custom_channel_vars", "account_id") != w.account || len(a.at("trail").([]any)) != 1 ||
+		fmt.Sprint(a.at("ringing_seconds")) != "5" {
+		t.Errorf("%s", a.text)
+	}
+	if a := w.must("GET", w.own("/cdrs/interaction"), ""); len(a.rows()) != 3 {
+		t.Errorf("%s", a.text)
+	}
+	if a := w.must("GET", w.own("/cdrs/legs/202611-a"), ""); cdrIDs(a) != "202611-a" {
+		t.Errorf("%s", a.text)
+	}
+	for _, c := range []struct {
+		path string
+		code int
+	}{
+		{"/cdrs/202610-a", 404}, {"/cdrs/a", 404}, {"/cdrs/202611-x", 404}, {"/cdrs/legs/202611-x", 404},
+		{"/cdrs?created_from=63950000000&created_to=63962496000", 400}, {"/cdrs?created_from=63962496000&created_to=63962400000", 400},
+		{"/cdrs?created_from=soon", 400}, {"/cdrs?created_from=-5", 400}, {"/cdrs?page_size=0", 404}, {"/cdrs?start_key=x", 404},
+		{"/cdrs?start_key=" + next, 404}, {"/users/" + nowhere + "/cdrs", 404},
+	} {
+		a := w.call("GET", w.own(c.path), "")
+		if a.code != c.code || c.code == 400 && a.at("created_from", "date_range") == nil {
+			t.Errorf("%s: %d %s", c.path, a.code, a.text)
+		}
+	}
+	// The longest range is taken, an hour more than 31 days.
+	if a := w.call("GET", w.own("/cdrs?created_from=63959814000&created_to=63962496000"), ""); a.code != 200 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("GET", w.own("/cdrs?created_from=63959813999&created_to=63962496000"), ""); a.code != 400 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+}
