@@ -56,7 +56,7 @@ func (r *recordings) Audio(ctx context.Context, account, id string) (speech.Audi
 }
 
 func (r *recordings) audio(ctx context.Context, doc store.Document) (speech.Audio, error) {
-	m, err := bugle.ParseMedia(doc.ID, doc.Body, strings.Join(blobOf(doc), ""))
+	m, err := bugle.ParseMedia(doc.ID, doc.Body, strings.Join(blobsOf(doc), ""))
 	switch {
 	case err != nil:
 		return speech.Audio{}, err
@@ -112,7 +112,7 @@ func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *sl
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			removed, err := blobs.Sweep(ctx, now, sweepAge, s.References([]string{crossbar.TypeMedia}, blobOf))
+			removed, err := blobs.Sweep(ctx, now, sweepAge, s.References([]string{crossbar.TypeMedia, crossbar.TypeUser}, blobsOf))
 			if err != nil && ctx.Err() == nil {
 				log.Warn("audio that nothing names stayed", "error", err)
 			} else if removed > 0 {
@@ -122,14 +122,20 @@ func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *sl
 	}
 }
 
-// blobOf returns the audio that a media document names, in a list of one, or none.
-func blobOf(doc store.Document) []string {
+// blobsOf returns the audio or the photo that a document names.
+func blobsOf(doc store.Document) []string {
 	if doc.Private == nil {
 		return nil
 	}
 	private, err := bugle.ParseFields(doc.Private)
-	if err != nil || private.String(crossbar.PrivateBlob) == "" {
+	if err != nil {
 		return nil
 	}
-	return []string{private.String(crossbar.PrivateBlob)}
+	var out []string
+	for _, name := range [...]string{private.String(crossbar.PrivateBlob), private.Object(crossbar.PrivatePhoto).String(crossbar.PrivateBlob)} {
+		if name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -125,7 +125,7 @@ func (req *request) listCDRs() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	keep, err := req.filters()
+	keep, err := req.filters(req.route.resource)
 	if err != nil {
 		return nil, err
 	}

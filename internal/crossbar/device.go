@@ -33,7 +33,7 @@ func devices() *resource {
 				body, err := bugle.ParseFields(d.Body)
 				return err == nil && body.String("owner_id") == userID
 			},
-			fixed: []string{"sip", "owner_id", "enabled", "caller_id", "caller_id_options", "call_restriction", "directories",
+			fixed: []string{"sip", "owner_id", "enabled", "presence_id", "hotdesk", "caller_id", "caller_id_options", "call_restriction", "directories",
 				"mac_address", "device_type"}},
 		references: memberReferences("owner_id", "music_on_hold.media_id"),
 		detach:     leaveDirectory,

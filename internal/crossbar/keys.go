@@ -33,6 +33,7 @@ const (
 	KeyAPIKey   = "account.api_key" // scope "": SHA-256 of the API key, hexadecimal
 	KeyMaster   = "account.master"  // scope "", value "master": the master account
 	KeyUsername = "user.username"   // lower case
+	KeyHotdesk  = "user.hotdesk.id"
 	// KeyCredentialMD5 and KeyCredentialSHA hold the argon2id hash of what user_auth presents.
 	KeyCredentialMD5 = "user.credential.md5"
 	KeyCredentialSHA = "user.credential.sha"
@@ -70,3 +71,6 @@ const MasterValue = "master"
 
 // PrivateBlob is the key of a media document's private part that names its audio in Blobs.
 const PrivateBlob = "blob"
+
+// PrivatePhoto is the key of a user document's private part that holds an object with a PrivateBlob of its own: the photo.
+const PrivatePhoto = "photo"

@@ -179,7 +179,11 @@ func (s shape) requestBody(op operation) map[string]any {
 		content["application/json"] = media
 	}
 	if op.upload {
-		for _, kind := range wavTypes {
+		kinds := op.uploads
+		if kinds == nil {
+			kinds = wavTypes
+		}
+		for _, kind := range kinds {
 			content[kind] = map[string]any{}
 		}
 		content["application/octet-stream"] = map[string]any{}

@@ -98,6 +98,8 @@ type operation struct {
 	open bool
 	// upload: the body may be of any type and up to maxUpload bytes.
 	upload bool
+	// uploads are the media types of an upload that the documentation names; nil for those of audio.
+	uploads []string
 	// produces are media types beside JSON.
 	produces []string
 }

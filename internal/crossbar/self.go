@@ -52,7 +52,7 @@ func (req *request) serveSelf() error {
 	if err != nil {
 		return req.missing(err, id)
 	}
-	if !owner.self.owned(&d, req.identity.userID) {
+	if owner.self == nil || owner.self.owned == nil || !owner.self.owned(&d, req.identity.userID) {
 		return forbidden()
 	}
 	return nil

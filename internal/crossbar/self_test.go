@@ -1,6 +1,7 @@
 package crossbar_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -74,5 +75,75 @@ func TestPlainUserServesThemselves(t *testing.T) {
 	}
 	if a := w.must("GET", w.own("/devices/"+mine.str("id")), ""); a.str("sip", "password") != mine.str("sip", "password") {
 		t.Errorf("%s", a.text)
+	}
+}
+
+// selfService are the routes that a plain user may use, with the verbs; {own} stands for the id of what is theirs.
+var selfService = map[string]string{
+	"/users": "GET", "/users/{own}": "GET PATCH POST", "/users/{own}/vcard": "GET", "/users/{own}/photo": "DELETE GET POST",
+	"/devices": "GET", "/devices/{own}": "GET PATCH POST", "/users/{own}/devices": "GET",
+	"/users/{own}/metaflows": "DELETE GET PATCH POST", "/devices/{own}/metaflows": "DELETE GET PATCH POST",
+	"/vmboxes": "GET", "/vmboxes/{own}": "GET PATCH POST", "/users/{own}/vmboxes": "GET",
+	"/directories": "GET", "/directories/{own}": "GET", "/directories/{other}": "GET",
+}
+
+// TestPlainUserOnEveryRoute walks all routes with a plain user's token: what is not listed above is refused, for the own
+// things and for those of others, and no answer holds a secret.
+func TestPlainUserOnEveryRoute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := w.furnish()
+	const secret = "gUeSs-1234"
+	w.must("PATCH", w.own("/devices/"+ids["devices"]), `{"sip":{"password":"`+secret+`"}}`)
+	w.must("PATCH", w.own("/users/"+ids["users"]), `{"hotdesk":{"pin":"98127634"},"email":"theirs@acme.example.com","presence_id":"1002"}`)
+	apiKey := w.must("GET", w.own("/api_key"), "").str("api_key")
+	me := w.must("PUT", w.own("/users"), `{"first_name":"Me","username":"me","password":"pw","hotdesk":{"pin":"98127635"}}`).str("id")
+	mine := w.must("PUT", w.own("/devices"), `{"name":"Mine","owner_id":"`+me+`","sip":{"password":"`+secret+`"}}`).str("id")
+	box := w.must("PUT", w.own("/vmboxes"), `{"name":"Mine","mailbox":"9876","owner_id":"`+me+`","pin":"981276"}`).str("id")
+	own := map[string]string{"users": me, "devices": mine, "vmboxes": box}
+	login := w.raw("PUT", "/v2/user_auth", `{"data":{"credentials":"`+md5Of("me:pw")+`","account_name":"acme"}}`)
+	token, _ := login.body["auth_token"].(string)
+	before, walked := w.position(), 0
+	for _, r := range w.api.Routes() {
+		path, ok := strings.CutPrefix(r.Path, "/v2/accounts/{account}")
+		if !ok {
+			continue
+		}
+		for whose, theirs := range map[string]map[string]string{"{own}": own, "{other}": {}} {
+			values := maps.Clone(ids)
+			maps.Copy(values, theirs)
+			named := placeholder.ReplaceAllString(path, whose)
+			for _, verb := range r.Methods {
+				if verb != "GET" && strings.Contains(selfService[named], verb) {
+					continue // an edit, which TestPlainUserServesThemselves tries
+				}
+				walked++
+				a := w.as(token, verb, fill(r.Path, w.account, values), "")
+				allowed := strings.Contains(selfService[named], verb)
+				if allowed && a.code != 200 && a.code != 404 || !allowed && a.code != 403 {
+					t.Errorf("%s %s: %d, allowed is %q: %s", verb, named, a.code, selfService[named], a.text)
+				}
+				for _, hidden := range []string{secret, "981276", apiKey, "theirs@"} {
+					if strings.Contains(string(a.text), hidden) {
+						t.Errorf("%s %s tells %s: %s", verb, named, hidden, a.text)
+					}
+				}
+			}
+		}
+	}
+	if walked < 100 || w.position() != before {
+		t.Errorf("%d routes were walked, position %d, was %d", walked, w.position(), before)
+	}
+	// What is not shown is not found by filters either.
+	for filter, want := range map[string]int{"filter_first_name=Geheim": 1, "filter_presence_id=1002": 1, "filter_email=theirs@acme.example.com": 0,
+		"filter_username=me": 0, "has_key=email": 0, "has_key=first_name": 2} {
+		if a := w.as(token, "GET", w.own("/users?"+filter), ""); a.code != 200 || len(a.rows()) != want {
+			t.Errorf("%s: %d rows, want %d: %s", filter, len(a.rows()), want, a.text)
+		}
+	}
+	for path, data := range map[string]string{"/users/" + me: `{"presence_id":"1"}`, "/devices/" + mine: `{"presence_id":"1"}`} {
+		if a := w.as(token, "PATCH", w.own(path), data); a.code != 403 {
+			t.Errorf("%s %s: %d %s", path, data, a.code, a.text)
+		}
 	}
 }

@@ -1,16 +1,17 @@
 package crossbar
 
 import (
+	"net/http"
 	"strings"
 
 	"bugle/internal/store"
 )
 
 func users() *resource {
-	return &resource{noun: "users", typ: TypeUser, schema: "users",
+	r := &resource{noun: "users", typ: TypeUser, schema: "users",
 		about: "A user needs `first_name` or `last_name`. `username` and `password` go together; the password is never returned, " +
 			"and changing it ends the user's tokens. A user with `priv_level` `user` edits the own document and devices, reads " +
-			"names and directories, and nothing else.",
+			"names and directories, and nothing else. `vcard` is the user as text/vcard. `photo` takes a JPEG or PNG of at most 2 MB.",
 		summary: summariseUser,
 		summaryKeys: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
 			"timezone", "call_recording", "service", "flags", "call_forward", "caller_id", "do_not_disturb", "hotdesk",
@@ -26,13 +27,24 @@ func users() *resource {
 		references: memberReferences("music_on_hold.media_id", "pronounced_name.media_id", "media.name"),
 		detach:     leaveDirectory,
 		secrets:    []string{"hotdesk.pin"},
-		self: &selfService{list: true, summary: []string{"first_name", "last_name"},
+		self: &selfService{list: true, summary: []string{"first_name", "last_name", "presence_id"},
+			paths: []string{"{id}/vcard", "{id}/photo"},
 			owned: func(d *store.Document, userID string) bool { return d.ID == userID },
-			fixed: []string{"priv_level", "username", "enabled", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id"}},
+			fixed: []string{"priv_level", "username", "enabled", "presence_id", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id"}},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
+			if key.Space == KeyHotdesk {
+				return "hotdesk.id", map[string]any{"message": "Hotdesk ID is not unique for this account", "cause": key.Value}
+			}
 			return "username", map[string]any{"message": "Username is not unique for this account", "cause": key.Value}
 		},
 	}
+	r.endpoints = []endpoint{photoEndpoint(r),
+		{path: "{id}/vcard", ops: map[string]operation{http.MethodGet: {run: (*request).userVCard, produces: []string{typeVCard}}}}}
+	r.shapes = map[string]shape{"GET {id}/vcard": {summary: "The user as a vCard (RFC 6350)", gives: map[string]any{}},
+		"GET {id}/photo":    {summary: "Download the photo", gives: map[string]any{}},
+		"POST {id}/photo":   {summary: "Upload the photo: JPEG or PNG", gives: refTo("users.document"), revised: true},
+		"DELETE {id}/photo": {summary: "Remove the photo", gives: refTo("users.document"), revised: true}}
+	return r
 }
 
 func summariseUser(doc map[string]any) map[string]any {
@@ -175,11 +187,15 @@ func checkMembership(e *edit) {
 }
 
 func userKeys(e *edit) []store.Key {
+	var keys []store.Key
+	if desk := stringAt(e.doc, "hotdesk.id"); desk != "" {
+		keys = append(keys, store.Key{Space: KeyHotdesk, Scope: e.owner.id, Value: desk})
+	}
 	username := stringAt(e.doc, "username")
 	if username == "" {
-		return nil
+		return keys
 	}
-	keys := []store.Key{{Space: KeyUsername, Scope: e.owner.id, Value: username}}
+	keys = append(keys, store.Key{Space: KeyUsername, Scope: e.owner.id, Value: username})
 	if h := stringAt(e.private, "credentials.md5"); h != "" {
 		keys = append(keys, store.Key{Space: KeyCredentialMD5, Scope: e.owner.id, Value: h})
 	}

@@ -1,0 +1,120 @@
+package crossbar
+
+import (
+	"bytes"
+	"image"
+	_ "image/jpeg" // photos are judged by their heads
+	_ "image/png"
+	"net/http"
+	"strings"
+
+	"bugle/internal/store"
+)
+
+const (
+	maxPhoto       = 2 << 20 // bytes
+	maxPhotoPixels = 4096    // of width and height
+)
+
+var photoTypes = []string{"image/jpeg", "image/png"}
+
+const photoAllowed = "a photo is a JPEG or PNG of at most 2 MB and 4096 by 4096 pixels"
+
+// photoEndpoint is the photo of a user.
+func photoEndpoint(r *resource) endpoint {
+	return endpoint{path: "{id}/photo", ops: map[string]operation{
+		http.MethodGet:    {run: (*request).downloadPhoto, produces: photoTypes},
+		http.MethodPost:   {run: func(req *request) (*reply, error) { return req.uploadPhoto(r) }, upload: true, uploads: photoTypes},
+		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.setPhoto(r, nil) }},
+	}}
+}
+
+func (req *request) uploadPhoto(res *resource) (*reply, error) {
+	if len(req.body) == 0 {
+		return nil, oneError("file", "required", "The body must be the photo itself; "+photoAllowed, nil)
+	}
+	if len(req.body) > maxPhoto {
+		return nil, tooLarge(maxPhoto)
+	}
+	config, kind, err := image.DecodeConfig(bytes.NewReader(req.body))
+	switch {
+	case err != nil:
+		return nil, unsupported("the body is no picture that is taken; " + photoAllowed)
+	case config.Width > maxPhotoPixels || config.Height > maxPhotoPixels:
+		return nil, unsupported("the picture has too many pixels; " + photoAllowed)
+	case strings.HasPrefix(req.contentType, "image/") && req.contentType != "image/"+kind && req.contentType != "image/jpg":
+		return nil, unsupported("the body is " + kind + " and not " + clip(req.contentType, 100) + "; " + photoAllowed)
+	}
+	if req.api.opts.Blobs == nil {
+		return nil, unavailable(nil)
+	}
+	id := req.route.arg()
+	if _, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeUser, id); err != nil {
+		return nil, req.missing(err, id)
+	}
+	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(req.body), maxPhoto)
+	if err != nil {
+		return nil, err
+	}
+	return req.setPhoto(res, map[string]any{PrivateBlob: blob.SHA256, "type": "image/" + kind})
+}
+
+// setPhoto writes which photo a user has, nil for none, and answers with the user.
+func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error) {
+	id := req.route.arg()
+	var d store.Document
+	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
+		var err error
+		if d, err = tx.Get(req.account.id, TypeUser, id); err != nil {
+			return req.missing(err, id)
+		}
+		if err := req.precondition(d.Rev); err != nil {
+			return err
+		}
+		private, err := parseObject(orEmpty(d.Private))
+		if err != nil {
+			return err
+		}
+		if _, had := private[PrivatePhoto]; photo == nil && !had {
+			return badIdentifier(id)
+		}
+		if delete(private, PrivatePhoto); photo != nil {
+			private[PrivatePhoto] = photo
+		}
+		d.Private = appendTree(nil, private)
+		return tx.Put(&d, d.Rev)
+	})
+	if err != nil {
+		return nil, err
+	}
+	doc, err := req.readable(res, &d)
+	if err != nil {
+		return nil, err
+	}
+	return req.documentReply(res, &d, doc)
+}
+
+func (req *request) downloadPhoto() (*reply, error) {
+	id := req.route.arg()
+	d, err := req.api.get(req.ctx, req.account.id, TypeUser, id)
+	if err != nil {
+		return nil, req.missing(err, id)
+	}
+	private, err := parseObject(orEmpty(d.Private))
+	if err != nil {
+		return nil, err
+	}
+	sum, kind := stringAt(private, PrivatePhoto+"."+PrivateBlob), stringAt(private, PrivatePhoto+".type")
+	if sum == "" {
+		return nil, badIdentifier(id)
+	}
+	if req.api.opts.Blobs == nil {
+		return nil, unavailable(nil)
+	}
+	content, err := req.api.opts.Blobs.Open(req.ctx, req.account.id, sum)
+	if err != nil {
+		return nil, req.missing(err, id)
+	}
+	return &reply{status: http.StatusOK, revision: sum, file: &file{contentType: kind, name: id + "." + strings.TrimPrefix(kind, "image/"),
+		content: content}}, nil
+}

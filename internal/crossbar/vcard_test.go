@@ -1,0 +1,107 @@
+package crossbar_test
+
+import (
+	"bytes"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"strings"
+	"testing"
+)
+
+func picture(t *testing.T, width, height int, kind string) string {
+	t.Helper()
+	var b bytes.Buffer
+	img := image.NewGray(image.Rect(0, 0, width, height))
+	err := png.Encode(&b, img)
+	if kind == "jpeg" {
+		b.Reset()
+		err = jpeg.Encode(&b, img, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestUserPhoto(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := w.own("/users/" + w.must("PUT", w.own("/users"), `{"first_name":"A"}`).str("id"))
+	send := func(contentType, body string) answer {
+		return w.raw("POST", path+"/photo", body, "Content-Type: "+contentType, "X-Auth-Token: "+w.token)
+	}
+	if a := w.call("GET", path+"/photo", ""); a.code != 404 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	small := picture(t, 10, 10, "png")
+	for name, c := range map[string]struct {
+		contentType, body string
+		code              int
+	}{
+		"no picture":       {"image/png", "GIF89a", 415},
+		"another type":     {"image/jpeg", small, 415},
+		"too many pixels":  {"image/png", picture(t, 5000, 1, "png"), 415},
+		"too many bytes":   {"image/png", small + strings.Repeat("x", 2<<20), 413},
+		"nothing":          {"image/png", "", 400},
+		"JSON of a client": {"application/json", `{"data":{}}`, 400},
+	} {
+		if a := send(c.contentType, c.body); a.code != c.code {
+			t.Errorf("%s: %d, want %d: %s", name, a.code, c.code, a.text)
+		}
+	}
+	photo := picture(t, 64, 64, "jpeg")
+	if a := send("image/jpeg", photo); a.code != 200 || a.str("first_name") != "A" || strings.Contains(string(a.text), "blob") {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("GET", path+"/photo", "", "Accept: image/*"); string(a.text) != photo || a.header.Get("Content-Type") != "image/jpeg" {
+		t.Errorf("%d %d bytes %v", a.code, len(a.text), a.header)
+	}
+	w.must("PATCH", path, `{"last_name":"B"}`) // an edit keeps it
+	if a := w.call("GET", path+"/vcard", ""); !strings.Contains(unfolded(a), "\r\nPHOTO:data:image/jpeg;base64,/9j/") {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("DELETE", path+"/photo", ""); a.code != 200 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	for _, verb := range []string{"GET", "DELETE"} {
+		if a := w.call(verb, path+"/photo", ""); a.code != 404 {
+			t.Errorf("%s: %d %s", verb, a.code, a.text)
+		}
+	}
+}
+
+func unfolded(a answer) string { return strings.ReplaceAll(string(a.text), "\r\n ", "") }
+
+func TestUserVCard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	long := strings.Repeat("zażółć gęślą jaźń ", 20)
+	id := w.must("PUT", w.own("/users"), `{"first_name":"Ada; \"A\"","last_name":"King, Lovelace","email":"ada@acme.example.com","presence_id":"1001",
+		"caller_id":{"external":{"number":"+14155550100"},"internal":{"number":"1001"}},"profile":{"birthday":"1815-12-10","nicknames":["Countess"],
+		"note":"one\ntwo\\ `+long+`","addresses":[{"address":"1 Main St, London"}]}}`).str("id")
+	a := w.call("GET", w.own("/users/"+id+"/vcard"), "", "Accept: text/vcard")
+	if a.code != 200 || a.header.Get("Content-Type") != "text/vcard; charset=utf-8" {
+		t.Fatalf("%d %v %s", a.code, a.header, a.text)
+	}
+	text := unfolded(a)
+	for _, want := range []string{"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\\; \"A\" King\\, Lovelace\r\nN:King\\, Lovelace;Ada\\; \"A\";;;\r\n",
+		"NICKNAME:Countess\r\n", "BDAY:18151210\r\n", "EMAIL:ada@acme.example.com\r\n", "TYPE=work,voice:+14155550100\r\n",
+		"TYPE=work,voice:1001\r\n", "NOTE:one\\ntwo\\\\ zażółć", "ADR:;;1 Main St\\, London;;;;\r\n", "ORG:Acme\r\n", "UID:urn:uuid:" + id[:8] + "-",
+		"END:VCARD\r\n"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, text)
+		}
+	}
+	for _, line := range strings.Split(string(a.text), "\r\n") {
+		if len(line) > 75 || strings.ContainsRune(line, '\uFFFD') || strings.ContainsAny(line, "\r\n") {
+			t.Errorf("line of %d bytes: %q", len(line), line)
+		}
+	}
+	if a := w.call("PUT", w.own("/users"), `{"first_name":"B","hotdesk":{"id":"7"}}`); a.code != 201 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("PUT", w.own("/users"), `{"first_name":"C","hotdesk":{"id":"7"}}`); a.code != 400 || a.at("hotdesk.id", "unique") == nil {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+}
