@@ -15,7 +15,7 @@ import (
 var siteFiles embed.FS
 
 // sitePolicy lets the documentation page load nothing but its own files, and talk to nobody but this server.
-const sitePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; " +
+const sitePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
 	"form-action 'none'; frame-ancestors 'none'"
 
 // site answers what stands beside the API itself: /healthz, /openapi.json and the documentation page at /docs. It
