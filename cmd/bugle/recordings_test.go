@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,7 +12,8 @@ import (
 	"bugle/internal/media"
 )
 
-// TestUploadedAudioIsHeard uploads a greeting and a prompt of the account's own, and listens to both.
+// TestUploadedAudioIsHeard uploads a greeting and a prompt of the account's own, names audio of a web server, and listens to
+// all of them.
 func TestUploadedAudioIsHeard(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t, filepath.Join(t.TempDir(), "data"))
@@ -37,8 +40,16 @@ func TestUploadedAudioIsHeard(t *testing.T) {
 		"flow": node("play", object{"id": greeting}, nil)}); err != nil {
 		t.Fatal(err)
 	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = media.WriteWAV(w, media.Tone(3*time.Second, 1500))
+	}))
+	defer elsewhere.Close()
+	if _, err := o.api.Create(ctx, base+"/callflows", object{"numbers": []string{"1901"},
+		"flow": node("play", object{"id": elsewhere.URL + "/greeting.wav"}, nil)}); err != nil {
+		t.Fatal(err)
+	}
 	ann := o.phone(t, "1001", bugletest.Behaviour{})
-	for number, hertz := range map[string]float64{"1900": 900, "411": 1200} {
+	for number, hertz := range map[string]float64{"1900": 900, "411": 1200, "1901": 1500} {
 		call, err := ann.Dial(ctx, number)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 func (v *server) openSpeech(cache *store.Cache, blobs *store.Blobs, guard *egress.Guard) {
 	v.speaker = speech.NewSpeaker(speech.NewCatalogue(speech.Options{Media: newRecordings(cache, blobs),
+		Fetcher:     speech.NewHTTPFetcher(speech.HTTPFetcherOptions{Client: guard.Client(0), Limit: maxRecording, Log: v.log}),
 		Synthesiser: v.synthesiser(guard), Cache: speech.CacheOptions{Directory: filepath.Join(v.dataDir, "speech")},
 		Log: v.log, OnMissing: func(string) { v.meters.missing.Inc() }, OnPanic: v.meters.onPanic("speech")}))
 }

@@ -40,7 +40,7 @@ func (c *Catalogue) Resolve(ctx context.Context, account, language, reference st
 		return c.fetch(ctx, account, reference)
 	}
 	return nil, referenceError(bugle.KindUnsupported, "a media reference cannot be "+scheme+
-		"://; allowed are a media id, /system_media/, prompt://, silence_stream://, tone_stream:// and tts://", nil)
+		"://; allowed are a media id, /system_media/, prompt://, silence_stream://, tone_stream://, tts:// and http(s)://", nil)
 }
 
 func referenceError(kind bugle.Kind, message string, err error) error {
