@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"bugle"
 	"bugle/internal/call"
@@ -66,6 +67,33 @@ func (c channels) HangupChannel(accountID, id string) error {
 		}
 	}
 	return &bugle.Error{Op: "channels.HangupChannel", Kind: bugle.KindNotFound, Message: "no such channel"}
+}
+
+// moveWait is how long a call may take to say whether a leg of it can be moved: it says so at once unless it is over.
+const moveWait = 3 * time.Second
+
+func (c channels) MoveChannel(ctx context.Context, accountID, id, number, callflowID string) error {
+	fail := func(kind bugle.Kind, message string) error {
+		return &bugle.Error{Op: "channels.MoveChannel", Kind: kind, Message: message}
+	}
+	told := make(chan int, 1)
+	if !c.registry.Move(accountID, id, number, callflowID, func(status int) { told <- status }) {
+		return fail(bugle.KindNotFound, "no such channel")
+	}
+	ctx, cancel := context.WithTimeout(ctx, moveWait)
+	defer cancel()
+	select {
+	case status := <-told:
+		switch status {
+		case 100:
+			return nil
+		case 403:
+			return fail(bugle.KindInvalid, "the other leg is no device of the account, and nobody else may have calls moved")
+		}
+		return fail(bugle.KindInvalid, "the channel talks to nobody, or is being transferred already")
+	case <-ctx.Done():
+		return fail(bugle.KindNotFound, "the call is over")
+	}
 }
 
 // registrations are the phones that are registered now.

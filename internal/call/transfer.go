@@ -4,6 +4,7 @@ package call
 // who is the call's caller from now on.
 type Transferred struct {
 	Target   string // user part or SIP URI of the Refer-To
+	Callflow string // id of the callflow to run instead of the one that has Target
 	DeviceID string // device that asked
 	UserID   string // its owner
 	Caller   Party  // who is left
@@ -46,7 +47,7 @@ func (c *Call) transfer(p *party, e Transfer) {
 	c.caller, c.detecting = other, false
 	c.referral = &referral{by: p, progress: e.Progress}
 	c.failed = failure{}
-	c.moved.Store(&Transferred{Target: e.Target, DeviceID: device, UserID: user, Caller: left})
+	c.moved.Store(&Transferred{Target: e.Target, Callflow: e.Callflow, DeviceID: device, UserID: user, Caller: left})
 	c.changed()
 	if d, ok := c.op.(interface{ parted(*Call) }); ok {
 		d.parted(c)

@@ -189,7 +189,22 @@ func (e *Engine) failed(s *Session, what string, err error) call.Cause {
 func (e *Engine) transferred(ctx context.Context, s *Session, t *call.Transferred) call.Cause {
 	s.DeviceID, s.UserID, s.Caller = t.DeviceID, t.UserID, t.Caller
 	s.nodes, s.hops = 0, 0
+	if t.Callflow != "" {
+		return e.chosen(ctx, s, t.Callflow)
+	}
 	return e.dialed(ctx, s, userPart(t.Target), true)
+}
+
+// chosen runs a callflow that was asked for by its id and not by a number. Nothing was dialled, so nothing is restricted.
+func (e *Engine) chosen(ctx context.Context, s *Session, id string) call.Cause {
+	flow, err := e.documents.Callflow(ctx, s.Account.ID, id)
+	if err != nil {
+		return e.failed(s, "callflow "+id, err)
+	}
+	s.CallflowID, s.CaptureGroup, s.CaptureGroups = flow.ID, "", nil
+	s.Call.Describe(s.Number, flow.ID, s.Caller)
+	s.Call.Note("callflow", flow.ID+" "+flow.Name)
+	return e.run(ctx, s, preflow(&s.Account, flow.Flow))
 }
 
 func userPart(target string) string {

@@ -105,6 +105,16 @@ func (c *calls) HangupChannel(_, id string) error {
 	return nil
 }
 
+func (c *calls) MoveChannel(_ context.Context, _, id, number, callflowID string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id == "alone" || id == "" {
+		return &bugle.Error{Kind: bugle.KindInvalid, Message: "the channel talks to nobody"}
+	}
+	c.ends = append(c.ends, id+" to "+number+callflowID)
+	return nil
+}
+
 // flows knows three modules: hangup, user (data.id is required) and menu.
 type flows struct{}
 

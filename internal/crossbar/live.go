@@ -67,13 +67,17 @@ func (req *request) registrationRow(r Registration) map[string]any {
 
 func channels() *resource {
 	return &resource{noun: "channels",
-		about:  "The legs of the calls that are up. POST `{\"action\": \"hangup\"}` ends one (202).",
+		about: "The legs of the calls that are up. POST with an `action` (202): `hangup`; `transfer` connects the leg to `target`, a number of " +
+			"the account, and hangs the other leg up when it is connected (`\"leg\": \"bleg\"`: the other way round; blind only, `moh` and " +
+			"`takeback_dtmf` are not yet in force); `callflow` connects it to the callflow `id`. PUT with `{\"action\": \"metaflow\", \"data\": " +
+			"{\"module\": …, \"data\": {…}}}` does the same with modules of these names. The leg must talk to another one.",
 		within: map[string]string{"users": "owner_id", "devices": "authorizing_id"},
 		endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodGet: {run: (*request).listChannels}}},
 			{path: "{id}", ops: map[string]operation{
 				http.MethodGet:  {run: (*request).fetchChannel},
-				http.MethodPost: {run: (*request).commandChannel}}},
+				http.MethodPost: {run: (*request).commandChannel},
+				http.MethodPut:  {run: (*request).metaflowChannel}}},
 		}}
 }
 
@@ -147,23 +151,4 @@ func (req *request) fetchChannel() (*reply, error) {
 		return nil, err
 	}
 	return &reply{status: http.StatusOK, data: appendTree(nil, req.channelRow(c))}, nil
-}
-
-func (req *request) commandChannel() (*reply, error) {
-	c, err := req.channel()
-	if err != nil {
-		return nil, err
-	}
-	data, err := req.object()
-	if err != nil {
-		return nil, err
-	}
-	if action := stringAt(data, "action"); action != "hangup" {
-		return nil, &fault{status: http.StatusBadRequest, message: "invalid data", data: map[string]any{
-			"message": "action must be hangup", "cause": clip(action, 64)}}
-	}
-	if err := req.api.opts.Channels.HangupChannel(req.account.id, c.ID); err != nil {
-		return nil, req.missing(err, req.route.arg())
-	}
-	return &reply{status: http.StatusAccepted, data: []byte(`"hangup initiated"`)}, nil
 }

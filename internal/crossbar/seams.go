@@ -69,6 +69,10 @@ type Channels interface {
 	Channels(accountID string) []Channel
 	// HangupChannel ends one leg of an account's call; KindNotFound when it is gone.
 	HangupChannel(accountID, id string) error
+	// MoveChannel takes one leg out of its call with the other and connects it to a number of the account, or to the
+	// callflow when an id is given, and returns when that is under way. KindNotFound when the leg is gone, KindInvalid when
+	// it talks to nobody or may not be moved; the message says which.
+	MoveChannel(ctx context.Context, accountID, id, number, callflowID string) error
 }
 
 // Channel is one leg of a call as the API shows it.
