@@ -28,7 +28,7 @@ var rooms = map[string]struct {
 	"internal/registrar":                  {[]string{"."}, "the location service has no sockets"},
 	"internal/store":                      {[]string{"."}, "storage knows documents, not what they mean"},
 	"internal/store/pgtest":               {nil, "a PostgreSQL for tests knows nobody"},
-	"internal/mail":                  {[]string{"."}, "mail goes out by a dialler that it is given"},
+	"internal/mail":                       {[]string{"."}, "mail goes out by a dialler that it is given"},
 	"internal/egress":                     {[]string{"."}, "the guard of outgoing connections knows addresses only"},
 	"internal/speech":                     {[]string{".", "internal/media"}, "speech makes audio"},
 	"internal/call":                       {[]string{".", "internal/media"}, "a call has audio, and signalling reaches it through Leg"},
