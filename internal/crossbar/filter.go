@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,22 +18,27 @@ const maxFilters = 50
 func (req *request) filters(res *resource) (filter, error) {
 	type test func(d *store.Document, doc map[string]any) bool
 	var tests []test
+	keys := []string{} // top-level ones that the tests look at
 	for name, values := range req.query {
 		for _, value := range values {
 			var t test
 			switch {
 			case strings.HasPrefix(name, "filter_not_"):
+				keys = append(keys, topKey(name[len("filter_not_"):]))
 				equal := equals(name[len("filter_not_"):], value)
 				t = func(_ *store.Document, doc map[string]any) bool { return !equal(doc) }
 			case strings.HasPrefix(name, "filter_"):
+				keys = append(keys, topKey(name[len("filter_"):]))
 				equal := equals(name[len("filter_"):], value)
 				t = func(_ *store.Document, doc map[string]any) bool { return equal(doc) }
 			case name == "has_key", name == "key_missing":
+				keys = append(keys, topKey(value))
 				t = func(_ *store.Document, doc map[string]any) bool {
 					_, has := lookUp(doc, value)
 					return has == (name == "has_key")
 				}
 			case name == "has_value", name == "value_missing":
+				keys = append(keys, topKey(value))
 				t = func(_ *store.Document, doc map[string]any) bool {
 					v, has := lookUp(doc, value)
 					return (has && !empty(v)) == (name == "has_value")
@@ -67,8 +73,12 @@ func (req *request) filters(res *resource) (filter, error) {
 	if self := res.self; self != nil && req.identity != nil && !req.identity.admin {
 		shown = self.summary
 	}
+	read := func(body []byte) (map[string]any, error) { return parseKeys(body, keys) }
+	if slices.ContainsFunc(keys, writtenWithEscapes) {
+		read = parseObject
+	}
 	return func(d *store.Document) bool {
-		doc, err := parseObject(d.Body)
+		doc, err := read(d.Body)
 		if err != nil {
 			return false
 		}
@@ -87,6 +97,14 @@ func (req *request) filters(res *resource) (filter, error) {
 		return true
 	}, nil
 }
+
+func topKey(path string) string {
+	key, _, _ := strings.Cut(path, ".")
+	return key
+}
+
+// writtenWithEscapes reports whether a key is written with escapes in a document, where parseKeys would not find it.
+func writtenWithEscapes(key string) bool { return len(appendString(nil, key)) != len(key)+2 }
 
 // equals compares the value at a dotted path, as text, with value or with one of the members of a JSON array.
 func equals(path, value string) func(doc map[string]any) bool {

@@ -119,14 +119,16 @@ func maskedBodies(res *resource, c *bugle.Change) (before, after any, err error)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, path := range res.secrets {
-		was, is := stringAt(old, path), stringAt(now, path)
-		if was != "" {
+	was := map[string]string{} // as they were sealed
+	for _, path := range res.secretsIn(old) {
+		if was[path] = stringAt(old, path); was[path] != "" {
 			setAt(old, path, masked)
 		}
-		switch {
+	}
+	for _, path := range res.secretsIn(now) {
+		switch is := stringAt(now, path); {
 		case is == "":
-		case was == "" || was == is:
+		case was[path] == "" || was[path] == is:
 			setAt(now, path, masked)
 		default:
 			setAt(now, path, maskedChanged)

@@ -101,4 +101,12 @@ func TestHistory(t *testing.T) {
 			t.Errorf("a start key of another document: %d", a.code)
 		}
 	}
+	// Secrets inside of lists are masked too.
+	room := w.must("PUT", w.own("/conferences"), `{"name":"Room","member":{"pins":["4711","4712"]}}`).str("id")
+	w.must("PATCH", w.own("/conferences/"+room), `{"member":{"pins":["4711","9999"]}}`)
+	a = w.must("GET", w.own("/conferences/"+room+"/history"), "")
+	if pins := text(mapOf(mapOf(a.rows()[0]["after"])["member"])["pins"]); pins != `["********","******** (changed)"]` ||
+		strings.Contains(string(a.text), "sealed:") || strings.Contains(string(a.text), `"4711"`) {
+		t.Errorf("%s in %s", pins, a.text)
+	}
 }
