@@ -73,10 +73,7 @@ func (req *request) filters(res *resource) (filter, error) {
 	if self := res.self; self != nil && req.identity != nil && !req.identity.admin {
 		shown = self.summary
 	}
-	read := func(body []byte) (map[string]any, error) { return parseKeys(body, keys) }
-	if slices.ContainsFunc(keys, writtenWithEscapes) {
-		read = parseObject
-	}
+	read := readerOf(keys)
 	return func(d *store.Document) bool {
 		doc, err := read(d.Body)
 		if err != nil {
@@ -101,6 +98,14 @@ func (req *request) filters(res *resource) (filter, error) {
 func topKey(path string) string {
 	key, _, _ := strings.Cut(path, ".")
 	return key
+}
+
+// readerOf reads some top-level keys of a document, or all where parseKeys would miss one.
+func readerOf(keys []string) func(body []byte) (map[string]any, error) {
+	if slices.ContainsFunc(keys, writtenWithEscapes) {
+		return parseObject
+	}
+	return func(body []byte) (map[string]any, error) { return parseKeys(body, keys) }
 }
 
 // writtenWithEscapes reports whether a key is written with escapes in a document, where parseKeys would not find it.
