@@ -37,11 +37,24 @@ func (a *API) Pages() map[string]string {
 
 const apiRules = `Everything is under ` + "`/v2`" + `. A body is ` + "`{\"data\": …}`" + `; so is every answer, with ` + "`status`, `request_id`, `revision`" + `
 and, for errors, ` + "`error` and `message`" + ` beside it. Get a token with ` + "`PUT /v2/user_auth` or `PUT /v2/api_auth`" + ` and send it as
-` + "`X-Auth-Token` or `Authorization: Bearer`" + `; it is good for an hour, and ends when the password or the key changes.
+` + "`X-Auth-Token`, `Authorization: Bearer`, the parameter `auth_token` or the envelope's `auth_token`" + `; it is good for an hour, and ends when
+the password or the key changes, or by ` + "`DELETE /v2/token_auth`. `Authorization: Basic`" + ` with the account's id as the name, and as the
+password what ` + "`user_auth`" + ` takes as credentials, or the MD5 of the API key, needs no token.
 
-PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a key), DELETE removes. ` + "`If-Match` with a `revision`" + ` guards a
-write. Lists come in pages: ` + "`page_size`, `start_key` (the `next_start_key` of the page before), `paginate=false`, `descending=true`" + `,
-and can be filtered: ` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).
+PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a key), DELETE removes. A POST with ` + "`verb`" + ` in the envelope or the query
+string is taken for that verb. ` + "`If-Match` with a `revision`" + ` guards a write, ` + "`If-None-Match`" + ` saves reading what is known. Lists come in pages:
+` + "`page_size` (50, at most 10000), `start_key` (the `next_start_key` of the page before), `end_key` (likewise: the last page ends there),\n`paginate=false`, `descending=true`, `is_chunked` and `chunk_size`" + `, and can be filtered, each as often as needed:
+` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).
+
+Every list is also CSV, by ` + "`Accept: text/csv` or `accept=csv`" + `: all rows unless a page is asked for (then ` + "`X-Next-Start-Key`" + ` tells of the
+next), nested keys joined by ` + "`_`, the file's name from `X-File-Name` or `file_name`" + `; a cell that a spreadsheet would run as a formula
+begins with an apostrophe. ` + "`pretty_print=true`" + ` indents, ` + "`jsonp=fn`" + ` wraps. A file is read in parts by ` + "`Range`" + `.
+
+A request costs a token of its account's and address's bucket: 2,000 at once, 500 a second for long. Without a token an address has 60
+requests a minute, and bodies of at most 64 KiB; with one, 8 MB. ` + "`tokens`" + ` in the envelope tells what is left; 429 tells in ` + "`Retry-After`" + ` when
+to come back. The operator sets these numbers. Where several things are wrong with a request, the first of these is told: version,
+body (400, 413), token (401), verb (405), account (404), authentication (401), authorisation (403), body's type (415), Accept (406),
+document (404) and its validation (400), If-Match (412).
 
 An id that names nothing is accepted, since clients save in any order, and is told in ` + "`_read_only.references` (`path`, `id`)" + ` of the
 document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `, a group's members, a set's rules), in the same

@@ -92,3 +92,60 @@ func TestClientsBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesInPartsAndForms: a file is uploaded as itself or in a form, and read in parts.
+func TestFilesInPartsAndForms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.must("PUT", w.own("/media"), `{"name":"M"}`).str("id")
+	raw, audio := w.own("/media/"+id+"/raw"), wav(8000)
+	auth := "X-Auth-Token: " + w.token
+	form := func(parts ...string) string {
+		return "--b\r\n" + strings.Join(parts, "\r\n--b\r\n") + "\r\n--b--\r\n"
+	}
+	file := "Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n" + audio
+	field := "Content-Disposition: form-data; name=\"name\"\r\n\r\nFrom a form"
+	envelope := "Content-Type: application/json\r\n\r\n{\"data\":{\"name\":\"From JSON\"}}"
+	const multipart = "Content-Type: multipart/form-data; boundary=b"
+	if a := w.raw("POST", raw, form(file), auth, multipart); a.code != 200 || string(w.raw("GET", raw, "", auth).text) != audio {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	for _, c := range []struct {
+		path, body, contentType string
+		want                    int
+		name                    string
+	}{
+		{"/menus", form(field), multipart, 201, "From a form"},
+		{"/menus", form(envelope), "Content-Type: multipart/mixed; boundary=b", 201, "From JSON"},
+		{"/menus", form(field, file), multipart, 415, ""},
+		{"/menus", form(field), "Content-Type: multipart/form-data", 400, ""},
+		{"/menus", "--b\r\nhalf", multipart, 400, ""},
+		{"/menus", form(strings.Split(strings.Repeat(field+"|", 200), "|")...), multipart, 400, ""},
+		{"/menus", "name\r\nx\r\n", "Content-Type: text/csv", 415, ""},
+		{"/menus", "x", "Content-Type: application/octet-stream", 415, ""},
+	} {
+		if a := w.raw("PUT", w.own(c.path), c.body, auth, c.contentType); a.code != c.want || a.str("name") != c.name && c.want == 201 {
+			t.Errorf("%s %.40q: %d %s", c.contentType, c.body, a.code, a.text)
+		}
+	}
+	if a := w.raw("POST", raw, form(file, file), auth, multipart); a.code != 400 {
+		t.Errorf("two files: %d %s", a.code, a.text)
+	}
+	for header, c := range map[string]struct {
+		code, length int
+	}{"bytes=0-3": {206, 4}, "bytes=-4": {206, 4}, "bytes=16000-": {206, len(audio) - 16000}, "bytes=0-1,4-5": {200, len(audio)},
+		"bytes=9-2": {200, len(audio)}, "lines=1-2": {200, len(audio)}, "bytes=x": {200, len(audio)}} {
+		if a := w.raw("GET", raw, "", auth, "Range: "+header); a.code != c.code || len(a.text) != c.length {
+			t.Errorf("%s: %d, %d bytes", header, a.code, len(a.text))
+		}
+	}
+	for _, header := range []string{"bytes=99999-", "bytes=-0"} {
+		a := w.raw("GET", raw, "", auth, "Range: "+header)
+		if a.code != 416 || a.body["message"] != "range not satisfiable" || a.header.Get("Content-Range") != "bytes */16044" {
+			t.Errorf("%s: %d %s %v", header, a.code, a.text, a.header)
+		}
+	}
+	if a := w.raw("HEAD", raw, "", auth, "If-Match: \"x\""); a.code != 412 {
+		t.Errorf("%d", a.code)
+	}
+}

@@ -148,3 +148,86 @@ func TestUsersAreListedByName(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestEndKeyAndChunks: end_key is a key like start_key, and ends the list there; chunks change nothing of the JSON.
+func TestEndKeyAndChunks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 30 {
+		w.must("PUT", w.own("/menus"), fmt.Sprintf(`{"name":"Menu %02d","odd":%d}`, i, i%2))
+	}
+	_, end := w.names(w.own("/menus?page_size=10")) // behind Menu 09
+	for query, want := range map[string]int{"": 10, "&page_size=4": 4, "&page_size=10": 10, "&page_size=11": 10, "&filter_odd=1": 5,
+		"&paginate=false": 10, "&filter_odd=1&page_size=5": 5} {
+		names, next := w.names(w.own("/menus?end_key=" + end + query))
+		if len(names) != want || (next != "") != (query == "&page_size=4") {
+			t.Errorf("%s: %d rows, next %q", query, len(names), next)
+		}
+	}
+	first, next := w.names(w.own("/menus?page_size=7&end_key=" + end))
+	rest, after := w.names(w.own("/menus?page_size=7&end_key=" + end + "&start_key=" + next))
+	if len(first) != 7 || !slices.Equal(rest, []string{"Menu 07", "Menu 08", "Menu 09"}) || after != "" {
+		t.Errorf("%v %v %q", first, rest, after)
+	}
+	_, end = w.names(w.own("/menus?page_size=10&descending=true")) // behind Menu 20
+	if names, _ := w.names(w.own("/menus?descending=true&end_key=" + end)); len(names) != 10 || names[9] != "Menu 20" {
+		t.Errorf("%v", names)
+	}
+	plain := w.must("GET", w.own("/menus"), "")
+	chunked := w.must("GET", w.own("/menus?is_chunked=true&chunk_size=7"), "")
+	if fmt.Sprint(plain.data()) != fmt.Sprint(chunked.data()) || chunked.header.Get("Content-Length") != "" || len(chunked.rows()) != 30 ||
+		plain.body["revision"] != chunked.body["revision"] {
+		t.Errorf("%v %d rows", chunked.header, len(chunked.rows()))
+	}
+	for _, query := range []string{"end_key=x", "end_key=" + end, "chunk_size=0", "chunk_size=51", "chunk_size=x", "page_size=0", "page_size=x"} {
+		if a := w.call("GET", w.own("/menus?"+query), ""); a.code != 404 || a.body["message"] != "faulty_request" {
+			t.Errorf("%s: %d %s", query, a.code, a.text)
+		}
+	}
+}
+
+func TestPreconditionsOfReading(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	menu := w.must("PUT", w.own("/menus"), `{"name":"M"}`)
+	rev, _ := menu.body["revision"].(string)
+	list, _ := w.must("GET", w.own("/menus"), "").body["revision"].(string)
+	one := "/menus/" + menu.str("id")
+	w.clock.advance(time.Hour) // a list's revision knows no time
+	for _, c := range []struct {
+		method, path, header string
+		want                 int
+	}{
+		{"GET", one, `If-None-Match: "` + rev + `"`, 304}, {"HEAD", one, `If-None-Match: "` + rev + `"`, 304},
+		{"GET", one, `If-None-Match: W/"` + rev + `", "x"`, 304}, {"GET", one, `If-None-Match: *`, 304}, {"GET", one, `If-None-Match: "x"`, 200},
+		{"GET", "/menus", `If-None-Match: "` + list + `"`, 304}, {"GET", "/menus?descending=true&page_size=5", `If-None-Match: "x"`, 200},
+		{"GET", one, `If-Match: "` + rev + `"`, 200}, {"GET", one, `If-Match: "1-0"`, 412}, {"GET", "/menus", `If-Match: "` + list + `"`, 200},
+		{"GET", "/menus", `If-Match: "1-0"`, 412}, {"HEAD", "/menus", `If-Match: "1-0"`, 412},
+	} {
+		token := w.keyToken(testAPIKey) // that of the setup is over
+		if a := w.as(token, c.method, w.own(c.path), "", c.header); a.code != c.want {
+			t.Errorf("%s %s %s: %d, want %d: %s", c.method, c.path, c.header, a.code, c.want, a.text)
+		}
+	}
+}
+
+// FuzzStartKey: whatever key a client makes up, the answer is a page or a clean refusal.
+func FuzzStartKey(f *testing.F) {
+	w := newWorld(f)
+	for i := range 5 {
+		w.must("PUT", w.own("/menus"), fmt.Sprintf(`{"name":"%d"}`, i))
+	}
+	_, next := w.names(w.own("/menus?page_size=2"))
+	f.Add(next, "")
+	f.Add("", next)
+	f.Add(next[:len(next)-1], next+"A")
+	f.Add("%00", "' OR 1=1 --")
+	f.Add(next[:8]+"AAAA", "AQEB")
+	f.Fuzz(func(t *testing.T, start, end string) {
+		w.t = t
+		a := w.call("GET", w.own("/menus?start_key="+url.QueryEscape(start)+"&end_key="+url.QueryEscape(end)), "")
+		if a.code != 200 && (a.code != 404 || a.body["message"] != "faulty_request") {
+			t.Fatalf("%q %q: %d %s", start, end, a.code, a.text)
+		}
+	})
+}

@@ -123,6 +123,12 @@ func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
 	switch {
 	case r.file != nil:
 		defer r.file.content.Close()
+		if size, err := r.file.content.Seek(0, io.SeekEnd); err == nil && outside(req.http.Header, size) {
+			h.Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+			r = req.refuse(&fault{status: http.StatusRequestedRangeNotSatisfiable, message: "range not satisfiable",
+				data: say("the file has " + strconv.FormatInt(size, 10) + " bytes")})
+			break
+		}
 		h.Set("Content-Type", r.file.contentType)
 		if r.file.name != "" {
 			h.Set("Content-Disposition", `attachment; filename="`+safeName(r.file.name)+`"`)
@@ -251,6 +257,35 @@ func (req *request) envelopeOf(r *reply) []byte {
 	}
 	b[len(b)-1] = '}'
 	return b
+}
+
+// outside reports whether a Range begins behind the end of a file. One of several parts, or a malformed one, is dropped,
+// which makes the answer the whole file. RFC 9110 §14.2
+func outside(h http.Header, size int64) bool {
+	given := h.Get("Range")
+	if given == "" || h.Get("If-Range") != "" {
+		return false
+	}
+	spec, ok := strings.CutPrefix(given, "bytes=")
+	from, to, dash := strings.Cut(strings.TrimSpace(spec), "-")
+	if from == "" {
+		n, err := strconv.ParseUint(to, 10, 63)
+		if ok = ok && dash && err == nil; ok {
+			return n == 0
+		}
+	} else {
+		first, err := strconv.ParseUint(from, 10, 63)
+		ok = ok && dash && err == nil
+		if to != "" && ok {
+			last, err := strconv.ParseUint(to, 10, 63)
+			ok = err == nil && last >= first
+		}
+		if ok {
+			return int64(first) >= size
+		}
+	}
+	h.Del("Range")
+	return false
 }
 
 const corsRequestHeaders = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, " +

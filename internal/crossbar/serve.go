@@ -140,6 +140,14 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 	if err == nil && answer.list == nil && answer.file == nil && req.onlyCSV(op) {
 		return nil, notAcceptable(op.produces)
 	}
+	if err == nil && req.verb == http.MethodGet && answer.revision != "" {
+		if err := req.precondition(answer.revision); err != nil {
+			if answer.file != nil {
+				_ = answer.file.content.Close()
+			}
+			return nil, err
+		}
+	}
 	return answer, err
 }
 
