@@ -101,9 +101,11 @@ func (r *recordings) clip(ctx context.Context, account, name, blob string) (*med
 const (
 	sweepEvery = 6 * time.Hour
 	sweepAge   = 24 * time.Hour // an upload's document is written long before
+
+	deletedMessages = 30 * 24 * time.Hour // how long a deleted voicemail message can be brought back
 )
 
-// sweepBlobs removes, now and then until ctx ends, the audio that no document names any more.
+// sweepBlobs removes, now and then until ctx ends, old deleted voicemail messages and the audio that nothing names any more.
 func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *slog.Logger) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
@@ -112,13 +114,27 @@ func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *sl
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			removed, err := blobs.Sweep(ctx, now, sweepAge, s.References([]string{crossbar.TypeMedia, crossbar.TypeUser}, blobsOf))
+			if _, err := s.SweepMessages(ctx, now.Add(-deletedMessages)); err != nil && ctx.Err() == nil {
+				log.Warn("deleted voicemail messages stayed", "error", err)
+			}
+			removed, err := blobs.Sweep(ctx, now, sweepAge, audioInUse(s))
 			if err != nil && ctx.Err() == nil {
 				log.Warn("audio that nothing names stayed", "error", err)
 			} else if removed > 0 {
 				log.Info("audio that nothing named was removed", "files", removed)
 			}
 		}
+	}
+}
+
+// audioInUse is what the sweep asks: whether a media document or a voicemail message names a blob.
+func audioInUse(s *store.Store) func(ctx context.Context, accountID, sum string) (bool, error) {
+	documents := s.References([]string{crossbar.TypeMedia, crossbar.TypeUser}, blobsOf)
+	return func(ctx context.Context, accountID, sum string) (bool, error) {
+		if used, err := documents(ctx, accountID, sum); used || err != nil {
+			return used, err
+		}
+		return s.MessageBlob(ctx, accountID, sum)
 	}
 }
 

@@ -303,8 +303,10 @@ func (req *request) removeAccount(res *resource) (*reply, error) {
 		}
 	}
 	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
-		_, err := tx.Delete(id, TypeAccount, id, store.AnyRev, false)
-		return req.missing(err, id)
+		if _, err := tx.Delete(id, TypeAccount, id, store.AnyRev, false); err != nil {
+			return req.missing(err, id)
+		}
+		return tx.RemoveMessages(id, "")
 	})
 	if err != nil {
 		return nil, err

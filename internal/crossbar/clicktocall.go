@@ -5,7 +5,8 @@ func clickToCalls() *resource {
 		about:       "The documents. `connect` and `history` are not offered yet (404).",
 		summary:     func(doc map[string]any) map[string]any { return pick(doc, "name", "extension") },
 		summaryKeys: []string{"name", "extension"}, order: byName,
-		references: refersTo("music_on_hold.media_id"),
+		otherHistory: true,
+		references:   refersTo("music_on_hold.media_id"),
 		check: func(e *edit) error {
 			e.checkPattern("whitelist.*")
 			return nil

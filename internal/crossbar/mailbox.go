@@ -7,8 +7,14 @@ import (
 )
 
 func mailboxes() *resource {
-	r := &resource{noun: "vmboxes", typ: TypeMailbox, schema: "vmboxes",
-		about:       "The PIN is kept sealed; only administrators read it, and its owner may set it. No call reaches a box yet.",
+	return &resource{noun: "vmboxes", typ: TypeMailbox, schema: "vmboxes",
+		about: "The PIN is kept sealed; only administrators read it, and its owner may set it. No call reaches a box yet. " +
+			"A row of the list also has how many messages are in the box: `new`, `saved` (also as `old`) and both as `messages`. " +
+			"PUT on `messages` deposits one: `data` says what is known of it, the audio is a part beside it, the body itself, or " +
+			"PUT to the message's `raw` later. POST on a message, or on `messages` with a list of ids as `messages`, sets " +
+			"`folder` (`new`, `saved`, `deleted`), moves into the box `source_id`, or copies into each box of a list there. " +
+			"DELETE puts messages into the folder `deleted`, from where they go for good after 30 days; with " +
+			"`should_soft_delete=false` they go at once. Lists show deleted messages when `folder=deleted` asks for them.",
 		within:      map[string]string{"users": IndexOwner},
 		summary:     picking("name", "mailbox", "owner_id"),
 		summaryKeys: []string{"name", "mailbox", "owner_id", "flags"}, order: byName,
@@ -31,8 +37,17 @@ func mailboxes() *resource {
 		},
 		index:      ownerIndex,
 		references: refersTo("owner_id", "media.unavailable"),
-		self: &selfService{list: true, ownedIndex: IndexOwner, owned: ownedByIndex,
+		endpoints:  messageEndpoints(),
+		shapes:     messageShapes(),
+		annotate:   countMessages,
+		along: func(e *edit) error {
+			if e.how != deleting {
+				return nil
+			}
+			return e.tx.RemoveMessages(e.owner.id, e.id)
+		},
+		self: &selfService{list: true, paths: []string{"{id}/messages", "{id}/messages/{message}", "{id}/messages/{message}/raw"},
+			ownedIndex: IndexOwner, owned: ownedByIndex,
 			fixed: []string{"mailbox", "owner_id", "not_configurable"}},
 	}
-	return r
 }

@@ -97,21 +97,9 @@ func (req *request) uploadMedia(res *resource) (*reply, error) {
 	if _, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeMedia, id); err != nil {
 		return nil, req.missing(err, id)
 	}
-	audio, err := req.uploaded()
+	audio, pcm, err := req.readAudio()
 	if err != nil {
 		return nil, err
-	}
-	if req.api.opts.Blobs == nil || req.api.opts.ReadAudio == nil {
-		return nil, unavailable(nil)
-	}
-	pcm, err := req.api.opts.ReadAudio(bytes.NewReader(audio), maxUpload)
-	switch {
-	case bugle.KindOf(err) == bugle.KindTooLarge && err != nil:
-		return nil, tooLarge(maxUpload)
-	case err != nil:
-		return nil, unsupported(errorText(err) + "; " + uploadAllowed)
-	case len(pcm) == 0:
-		return nil, unsupported("the file holds no audio; " + uploadAllowed)
 	}
 	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(audio), maxUpload)
 	if err != nil {
@@ -148,6 +136,26 @@ func (req *request) uploadMedia(res *resource) (*reply, error) {
 		return nil, err
 	}
 	return req.documentReply(res, &d, doc)
+}
+
+// readAudio is the audio of the body, as it came and decoded.
+func (req *request) readAudio() (audio []byte, pcm []int16, err error) {
+	if audio, err = req.uploaded(); err != nil {
+		return nil, nil, err
+	}
+	if req.api.opts.Blobs == nil || req.api.opts.ReadAudio == nil {
+		return nil, nil, unavailable(nil)
+	}
+	pcm, err = req.api.opts.ReadAudio(bytes.NewReader(audio), maxUpload)
+	switch {
+	case bugle.KindOf(err) == bugle.KindTooLarge && err != nil:
+		return nil, nil, tooLarge(maxUpload)
+	case err != nil:
+		return nil, nil, unsupported(errorText(err) + "; " + uploadAllowed)
+	case len(pcm) == 0:
+		return nil, nil, unsupported("the file holds no audio; " + uploadAllowed)
+	}
+	return audio, pcm, nil
 }
 
 // uploaded is the audio of the body: the bytes themselves, or a data: URI.

@@ -61,7 +61,7 @@ func TestNeighbourDocuments(t *testing.T) {
 			  "is_voicemail_ff_rw_enabled":false,"media_extension":"mp3","not_configurable":false,"notify_email_addresses":[],
 			  "oldest_message_first":false,"require_pin":false,"save_after_notify":false,"seek_duration_ms":10000,
 			  "skip_envelope":false,"skip_greeting":false,"skip_instructions":false,"transcribe":false,` + missing("owner_id") + `}`,
-			`{"name":"V","mailbox":"3000","owner_id":"` + u + `","flags":[]}`},
+			`{"name":"V","mailbox":"3000","owner_id":"` + u + `","flags":[],"messages":0,"new":0,"old":0,"saved":0}`},
 		{"clicktocall", `{"name":"K","extension":"1000"}`,
 			`{"name":"K","extension":"1000","auth_required":true,"custom_application_vars":{}}`, `{"name":"K","extension":"1000"}`},
 		{"resources", `{"name":"T","gateways":[{"server":"carrier.example.com"}],"classifiers":{"did_us":{}}}`,
@@ -303,11 +303,19 @@ func TestSecretsInArrays(t *testing.T) {
 	if rows := w.must("GET", w.own("/resources?filter_gateways.0.password=gamma-secret"), "").rows(); len(rows) != 0 {
 		t.Error("a password can be guessed by a filter")
 	}
+	history := string(w.must("GET", w.own("/resources/"+id+"/history"), "").text)
+	d, err := w.store.Get(context.Background(), w.account, crossbar.TypeResource, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(history, sealedPart(string(d.Body))) || sealedPart(string(d.Body)) == "" || !strings.Contains(history, "weight_cost") {
+		t.Errorf("a history shows a sealed password: %s", history)
+	}
 	room := w.must("PUT", w.own("/conferences"), `{"bridge_password":"bridge-secret","member":{"pins":["90210","123456"]}}`)
 	if strings.Join(stringsOf(room.at("member", "pins")), " ") != "90210 123456" {
 		t.Errorf("%s", room.text)
 	}
-	d, err := w.store.Get(context.Background(), w.account, crossbar.TypeConference, room.str("id"))
+	d, err = w.store.Get(context.Background(), w.account, crossbar.TypeConference, room.str("id"))
 	if err != nil || strings.Contains(string(d.Body), "90210") || strings.Contains(string(d.Body), "bridge-secret") {
 		t.Errorf("%v %s", err, d.Body)
 	}

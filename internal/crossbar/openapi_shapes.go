@@ -167,7 +167,7 @@ func computedShapes() map[string]map[string]any {
 // openAPISchemas are the components: of each document what is written, patched, read and listed; what these refer to;
 // and the envelope.
 func (a *API) openAPISchemas() map[string]any {
-	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true}
+	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true, "mailbox_message": true}
 	out := envelopeSchemas()
 	for _, r := range a.resources {
 		if r.schema == "" || a.schemas.tree[r.schema] == nil {

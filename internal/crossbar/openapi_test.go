@@ -2,6 +2,7 @@ package crossbar_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -163,16 +164,17 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			}
 			noun, below := strings.CutPrefix(path, "/v2/accounts/{account}/")
 			noun, _, _ = strings.Cut(noun, "/")
-			ids["id"] = chosenIDs[noun]
+			above, _, _ := strings.Cut(path, "/{id}")
+			ids["id"] = cmp.Or(chosenIDs[noun], ids[above])
 			a := j.ask("PUT", path, ids, example, 201)
 			if !below && path != "/v2/resources" {
 				w.must("DELETE", "/v2/accounts/"+a.str("id"), "")
 				continue
 			}
 			path = strings.TrimSuffix(path, "/{id}")
-			ids[path] = a.str("id")
+			ids[path] = cmp.Or(a.str("id"), a.str("media_id"))
 			if one := strings.TrimSuffix(path[strings.LastIndexByte(path, '/')+1:], "s"); path != "/v2/resources" {
-				ids[one] = a.str("id")
+				ids[one] = ids[path]
 			}
 		}
 	}

@@ -34,6 +34,8 @@ type resource struct {
 	parentKey string
 	// top answers paths that begin with the noun and name no account.
 	top *resource
+	// otherHistory: the path "history" is for what KAZOO has there, not for the document's own past.
+	otherHistory bool
 	// ofMaster: only for the master account, in which the documents are kept.
 	ofMaster bool
 	// endpoints beside those that every document has; a path given here replaces the document's own.
@@ -137,6 +139,9 @@ func (r *resource) finish(a *API) error {
 			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }}}},
 	}
 	for _, e := range own {
+		if e.path == "{id}/history" && r.otherHistory {
+			continue
+		}
 		if !slices.ContainsFunc(r.endpoints, func(given endpoint) bool { return given.path == e.path }) {
 			r.endpoints = append(r.endpoints, e)
 		}

@@ -84,7 +84,9 @@ var selfService = map[string]string{
 	"/devices": "GET", "/devices/{own}": "GET PATCH POST", "/users/{own}/devices": "GET",
 	"/users/{own}/metaflows": "DELETE GET PATCH POST", "/devices/{own}/metaflows": "DELETE GET PATCH POST",
 	"/vmboxes": "GET", "/vmboxes/{own}": "GET PATCH POST", "/users/{own}/vmboxes": "GET",
-	"/directories": "GET", "/directories/{own}": "GET", "/directories/{other}": "GET",
+	"/vmboxes/{own}/messages": "DELETE GET POST PUT", "/vmboxes/{own}/messages/{own}": "DELETE GET POST",
+	"/vmboxes/{own}/messages/{own}/raw": "GET PUT",
+	"/directories":                      "GET", "/directories/{own}": "GET", "/directories/{other}": "GET",
 }
 
 // TestPlainUserOnEveryRoute walks all routes with a plain user's token: what is not listed above is refused, for the own

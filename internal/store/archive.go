@@ -34,7 +34,7 @@ const (
 )
 
 // archived are the tables of a backup: all but those of the migrations. A restore fills them in this order.
-var archived = []string{"settings", "counters", "documents", "document_keys", "document_index", "changes", "bindings", "calls"}
+var archived = []string{"settings", "counters", "documents", "document_keys", "document_index", "changes", "bindings", "calls", "messages"}
 
 // Manifest begins a backup.
 type Manifest struct {

@@ -44,6 +44,8 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"retention removes the oldest changes":            exerciseSweep,
 		"bindings survive":                                exerciseBindings,
 		"calls are kept":                                  exerciseCalls,
+		"messages are kept":                               exerciseMessages,
+		"messages change in transactions":                 exerciseMessageChanges,
 		"old calls are removed":                           exerciseCallSweep,
 		"records come in groups":                          exerciseGroups,
 		"records come in numbers":                         exerciseManyRecords,

@@ -12,6 +12,7 @@ import (
 const (
 	bindingsWait = 50 * time.Millisecond  // a phone waits for it
 	callsWait    = 250 * time.Millisecond // nobody does
+	messagesWait = 50 * time.Millisecond  // the caller waits to hear that the message is kept
 	groupRows    = 200
 	groupQueue   = 4096 // submissions that wait; above it they are refused at once
 	groupTimeout = 15 * time.Second

@@ -44,6 +44,7 @@ type Store struct {
 	wg       sync.WaitGroup
 	bindings *groupWriter[bindingWrite]
 	calls    *groupWriter[CallRow]
+	messages *groupWriter[MessageRow]
 }
 
 // commit is one committed change with the document as it is now, for followers in this process.
@@ -80,6 +81,7 @@ func newStore(e engine, opts Options) *Store {
 	s.read, s.write = newPool(e.readers(), e), newPool(e.writer(), e)
 	s.bindings = newGroupWriter(s, "bindings", bindingsWait, s.writeBindings)
 	s.calls = newGroupWriter(s, "calls", callsWait, s.writeCalls)
+	s.messages = newGroupWriter(s, "messages", messagesWait, s.writeMessages)
 	s.wg.Go(s.sweepNowAndThen)
 	return s
 }
@@ -91,6 +93,7 @@ func (s *Store) Close() error {
 	}
 	s.bindings.close()
 	s.calls.close()
+	s.messages.close()
 	s.cancel()
 	s.wg.Wait()
 	s.read.close()
