@@ -56,13 +56,7 @@ func (v *server) callEnded(r call.Report) {
 	if err != nil {
 		v.log.Error("a call's trail was not kept", "call", r.ID, "error", err)
 	}
-	to := ""
-	for _, leg := range r.Legs {
-		if !leg.Inbound && leg.Answered {
-			to = leg.DeviceID
-		}
-	}
 	v.records.submit(store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
-		FromName: r.Caller.Name, FromNumber: r.Caller.Number, Dialed: r.Dialed, ToID: to, DeviceID: r.DeviceID,
+		FromName: r.Caller.Name, FromNumber: r.Caller.Number, Dialed: r.Dialed, ToID: r.Peer.DeviceID, DeviceID: r.DeviceID, OwnerID: r.UserID, OtherLeg: r.Peer.ID,
 		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail})
 }

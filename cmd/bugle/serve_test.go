@@ -175,6 +175,13 @@ func TestSIGTERMLetsLiveCallsFinish(t *testing.T) {
 	}
 	for _, c := range calls {
 		if c.Dialed == "1002" && c.Cause == "NORMAL_CLEARING" && !c.Answered.IsZero() && strings.Contains(string(c.Trail), "bridged") {
+			device, err := s.Get(t.Context(), c.AccountID, "device", c.DeviceID)
+			if err != nil || c.OwnerID == "" || !strings.Contains(string(device.Body), c.OwnerID) {
+				t.Errorf("the owner is %q of %s, %v", c.OwnerID, device.Body, err)
+			}
+			if _, err := s.Get(t.Context(), c.AccountID, "device", c.ToID); err != nil || c.OtherLeg == "" || c.OtherLeg == c.SIPCallID {
+				t.Errorf("who answered is %q, its leg %q, %v", c.ToID, c.OtherLeg, err)
+			}
 			return
 		}
 	}

@@ -159,6 +159,7 @@ func (c *Call) succeed(p, q *party) {
 		d.succeeded(c, p, q)
 	}
 	if c.peer != nil {
+		c.talked = c.legInfo(c.peer)
 		c.caller.leg.Join(c.peer.leg)
 		c.tendHold()
 	}

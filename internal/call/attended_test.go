@@ -98,7 +98,7 @@ func TestAttendedTransfer(t *testing.T) {
 			t.Errorf("%d calls", n)
 		}
 		r := k.report(t)
-		if r.Cause != call.NormalClearing || !r.Remote || trail(r, "transferred") == "" {
+		if r.Cause != call.NormalClearing || !r.Remote || trail(r, "transferred") == "" || r.Peer.DeviceID != r.Dialed || r.Peer.ID == "" {
 			t.Errorf("the report says %+v", r)
 		}
 		c.HangsUp()
@@ -324,6 +324,9 @@ func TestReplace(t *testing.T) {
 		}
 		n.HangsUp()
 		k.over(k.second.Caller, true)
+		if r := k.report(t); r.Peer.ID != n.ID() || r.Peer.DeviceID != "n" {
+			t.Errorf("the report says that the caller talked to %+v", r.Peer)
+		}
 	})
 	t.Run("a phone that rings", func(t *testing.T) {
 		k := consult(t, toB, "dial c\nrings c")

@@ -22,6 +22,7 @@ func (o *dialling) bridge(c *Call) {
 		c.caller.leg.Join(p.leg)
 	}
 	c.peer, c.typed = p, nil
+	c.talked = c.legInfo(p)
 	c.bridged = c.clock.Now()
 	o.bridgedAt = c.bridged
 	c.note("bridged", c.nameOf(p))

@@ -28,6 +28,7 @@ type Call struct {
 
 	caller    *party
 	peer      *party   // who the caller talks to
+	talked    LegInfo  // who that is, or was last
 	legs      []*party // outbound legs that are rung or talked to
 	op        operation
 	typed     []byte // keys that nobody has asked for yet
@@ -233,7 +234,7 @@ func (c *Call) finish() {
 
 func (c *Call) report() Report {
 	return Report{Info: *c.picture(), Ended: c.over, Cause: c.cause, Status: c.status, Remote: c.remote,
-		Fault: c.fault, Trail: c.trail}
+		Fault: c.fault, Peer: c.talked, Trail: c.trail}
 }
 
 // drop hangs a leg up and forgets it: what it still says is not heard.

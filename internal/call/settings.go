@@ -101,5 +101,6 @@ type Report struct {
 	Status int  // SIP status the caller was refused with, 0 when the caller had been answered or had hung up
 	Remote bool // a party ended it, not bugle
 	Fault  Fault
+	Peer   LegInfo // who the caller talked to last; its ID is "" when that was nobody
 	Trail  []Step
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"bugle"
 	"bugle/internal/store"
 )
 
@@ -22,7 +21,8 @@ func cdrs() *resource {
 	return &resource{noun: "cdrs", within: map[string]string{"users": IndexOwner},
 		about: "The records of calls that have ended, the latest first, also as CSV. `created_from` and `created_to` (Gregorian seconds) are " +
 			"when a call began: the last 31 days when left out, and no more than 31 days and an hour at once (400, `date_range`). An id is " +
-			"`YYYYMM-` and the call's own. A user's records are those of the calls that the devices made or took which the user owns now. " +
+			"`YYYYMM-` and the call's own. A record's `owner_id` is who owned the caller's device then. " +
+			"A user's records are those with that `owner_id`, and those of calls that a device took which the user owns now. " +
 			"Columns that bugle knows nothing of, such as rates, are empty. Records are kept for `--call-record-days`.",
 		endpoints: []endpoint{
 			{path: "", ops: all},
@@ -54,8 +54,8 @@ func seconds(from, until time.Time) int64 {
 	return int64(until.Sub(from) / time.Second)
 }
 
-// cdrRow is a record as a row. owners are the owners of devices.
-func (req *request) cdrRow(c *store.CallRow, owners map[string]string) map[string]any {
+// cdrRow is a record as a row.
+func (req *request) cdrRow(c *store.CallRow) map[string]any {
 	row := make(map[string]any, len(cdrTexts)+4)
 	for _, key := range cdrTexts {
 		row[key] = ""
@@ -67,7 +67,7 @@ func (req *request) cdrRow(c *store.CallRow, owners map[string]string) map[strin
 	row["from"], row["to"], row["request"] = c.FromNumber+"@"+realm, c.Dialed+"@"+realm, c.Dialed+"@"+realm
 	row["direction"], row["hangup_cause"], row["authorizing_id"] = c.Direction, c.Cause, c.DeviceID
 	row["media_server"] = req.api.opts.Node
-	row["owner_id"] = owners[c.DeviceID]
+	row["owner_id"], row["other_leg_call_id"] = c.OwnerID, c.OtherLeg
 	row["duration_seconds"], row["billing_seconds"] = seconds(c.Started, c.Ended), seconds(c.Answered, c.Ended)
 	row["timestamp"] = gregorian(began)
 	row["unix_timestamp"], row["unix_timestamp_micro"] = decimal(began.Unix()), decimal(began.UnixMicro())
@@ -77,24 +77,6 @@ func (req *request) cdrRow(c *store.CallRow, owners map[string]string) map[strin
 }
 
 func decimal(n int64) string { return string(appendTree(nil, n)) }
-
-// ownersOf are the owners of the devices that made calls.
-func (req *request) ownersOf(calls []store.CallRow) (map[string]string, error) {
-	var ids []string
-	for i := range calls {
-		if calls[i].DeviceID != "" {
-			ids = append(ids, calls[i].DeviceID)
-		}
-	}
-	owners := map[string]string{}
-	docs, err := req.api.opts.Store.Named(req.ctx, req.account.id, distinct(ids))
-	for i := range docs {
-		if body, err := bugle.ParseFields(docs[i].Body); err == nil {
-			owners[docs[i].ID] = body.String("owner_id")
-		}
-	}
-	return owners, err
-}
 
 // devicesOf are the devices that a user owns.
 func (req *request) devicesOf(userID string) (map[string]bool, error) {
@@ -145,7 +127,9 @@ func (req *request) listCDRs() (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		wanted = func(c *store.CallRow) bool { return owned[c.DeviceID] || owned[c.ToID] || c.ToID == req.route.parentID }
+		wanted = func(c *store.CallRow) bool {
+			return c.OwnerID == req.route.parentID || owned[c.ToID] || c.ToID == req.route.parentID
+		}
 	}
 	rows, after, err := req.cdrPage(q, size, wanted, keep)
 	if err != nil {
@@ -171,16 +155,12 @@ func (req *request) cdrPage(q store.CallQuery, size int, wanted func(*store.Call
 		if err != nil {
 			return nil, nil, err
 		}
-		owners, err := req.ownersOf(calls)
-		if err != nil {
-			return nil, nil, err
-		}
 		for i := range calls {
 			c := &calls[i]
 			if !wanted(c) {
 				continue
 			}
-			row := req.cdrRow(c, owners)
+			row := req.cdrRow(c)
 			if keep != nil && !keep(&store.Document{ID: cdrID(c), Body: appendTree(nil, row), Created: c.Started, Modified: c.Ended}) {
 				continue
 			}
@@ -214,11 +194,7 @@ func (req *request) fetchCDR() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	owners, err := req.ownersOf([]store.CallRow{c})
-	if err != nil {
-		return nil, err
-	}
-	row := req.cdrRow(&c, owners)
+	row := req.cdrRow(&c)
 	row["call_direction"], row["callflow_id"], row["answered_by"] = c.Direction, c.CallflowID, c.ToID
 	row["ringing_seconds"] = seconds(c.Started, c.Ended) - seconds(c.Answered, c.Ended)
 	vars := map[string]any{"account_id": c.AccountID, "realm": req.account.view.Realm, "bridge_id": c.SIPCallID}
@@ -238,9 +214,5 @@ func (req *request) legsOfInteraction() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	owners, err := req.ownersOf([]store.CallRow{c})
-	if err != nil {
-		return nil, err
-	}
-	return req.listReply(appendTree(nil, []any{req.cdrRow(&c, owners)}), &page{whole: true}), nil
+	return req.listReply(appendTree(nil, []any{req.cdrRow(&c)}), &page{whole: true}), nil
 }

@@ -10,11 +10,12 @@ import (
 )
 
 // spoke keeps the record of a call that began some time ago, was answered after 5 s and lasted 65.
-func (w *world) spoke(account, id string, ago time.Duration, device string) {
+func (w *world) spoke(account, id string, ago time.Duration, device, owner string) {
 	w.t.Helper()
 	at := w.clock.now().Add(-ago)
 	if err := w.store.SaveCall(w.t.Context(), store.CallRow{ID: id, AccountID: account, SIPCallID: "sip-" + id, Direction: "inbound",
-		FromName: "Ann", FromNumber: "1001", Dialed: "1002", DeviceID: device, Started: at, Answered: at.Add(5 * time.Second),
+		FromName: "Ann", FromNumber: "1001", Dialed: "1002", DeviceID: device, OwnerID: owner,
+		OtherLeg: "leg-" + id, Started: at, Answered: at.Add(5 * time.Second),
 		Ended: at.Add(65 * time.Second), Cause: "NORMAL_CLEARING", Trail: []byte(`[{"step":"answered"}]`)}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -33,11 +34,11 @@ func TestCDRs(t *testing.T) {
 	w := newWorld(t)
 	user := w.must("PUT", w.own("/users"), `{"first_name":"Ann"}`).str("id")
 	device := w.must("PUT", w.own("/devices"), `{"name":"D","owner_id":"`+user+`"}`).str("id")
-	w.spoke(w.account, "a", time.Hour, device)
-	w.spoke(w.account, "b", 2*time.Hour, "")
-	w.spoke(w.account, "c", 3*time.Hour, device)
-	w.spoke(w.account, "old", 40*24*time.Hour, "")
-	w.spoke(w.newAccount("Rival"), "x", time.Hour, "")
+	w.spoke(w.account, "a", time.Hour, device, user)
+	w.spoke(w.account, "b", 2*time.Hour, "", "")
+	w.spoke(w.account, "c", 3*time.Hour, device, user)
+	w.spoke(w.account, "old", 40*24*time.Hour, "", "")
+	w.spoke(w.newAccount("Rival"), "x", time.Hour, "", "")
 
 	all := w.must("GET", w.own("/cdrs"), "")
 	if cdrIDs(all) != "202611-a 202611-b 202611-c" {
@@ -46,7 +47,8 @@ func TestCDRs(t *testing.T) {
 	row := all.rows()[0]
 	for key, want := range map[string]string{"call_id": "sip-a", "caller_id_name": "Ann", "caller_id_number": "1001", "dialed_number": "1002",
 		"duration_seconds": "65", "billing_seconds": "60", "timestamp": "63962492400", "datetime": "2026-11-21 15:00:00", "owner_id": user,
-		"authorizing_id": device, "hangup_cause": "NORMAL_CLEARING", "to": "1002@acme.example.com", "iso_8601": "2026-11-21",
+		"other_leg_call_id": "leg-a",
+		"authorizing_id":    device, "hangup_cause": "NORMAL_CLEARING", "to": "1002@acme.example.com", "iso_8601": "2026-11-21",
 		"unix_timestamp": "1795273200", "rfc_1036": "Sat, 21 Nov 2026 15:00:00 GMT", "rate": "", "direction": "inbound"} {
 		if fmt.Sprint(row[key]) != want {
 			t.Errorf("%s is %v, want %s", key, row[key], want)

@@ -152,7 +152,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	w.phones.list[w.account] = []crossbar.Registration{{DeviceID: "d", OwnerID: "u", Username: "1001", Realm: "acme.example.com",
 		Contact: "sip:1001@192.0.2.9:5060", Source: "192.0.2.9:5060", Transport: "udp", Registered: w.clock.now(), ExpiresAt: w.clock.now()}}
 	w.calls.list[w.account] = []crossbar.Channel{{ID: "call1", Direction: "inbound", OwnerID: "u", Started: w.clock.now()}}
-	w.spoke(w.account, "a", time.Hour, "")
+	w.spoke(w.account, "a", time.Hour, "", "")
 	paths := j.doc.Paths.InMatchingOrder()
 	slices.SortFunc(paths, func(a, b string) int { return strings.Count(a, "/") - strings.Count(b, "/") })
 	ids := map[string]string{"account": w.account}

@@ -24,6 +24,8 @@ type CallRow struct {
 	Dialed     string // what the caller dialled
 	ToID       string // id of the user or device that answered, "" when none did
 	DeviceID   string // the caller's device
+	OwnerID    string // its owner when the call began, "" for none
+	OtherLeg   string // Call-ID of the leg that the caller talked to last, "" for none
 	CallflowID string
 	Started    time.Time
 	Answered   time.Time // zero when it never was
@@ -64,18 +66,19 @@ func (s *Store) writeCalls(ctx context.Context, t *transaction, calls []CallRow)
 		}
 		rows = append(rows, []any{id, clean(c.AccountID), clean(c.SIPCallID), clean(c.Direction), clean(c.FromName),
 			clean(c.FromNumber), clean(c.Dialed), clean(c.ToID), clean(c.DeviceID), clean(c.CallflowID), micro(c.Started),
-			micro(c.Answered), micro(c.Ended), clean(c.Cause), clean(trail)})
+			micro(c.Answered), micro(c.Ended), clean(c.Cause), clean(trail), clean(c.OwnerID), clean(c.OtherLeg)})
 	}
 	return inBatches(ctx, t, `INSERT INTO calls (`+callColumns+`) VALUES `, ` ON CONFLICT (id) DO UPDATE SET `+
 		`account_id = excluded.account_id, sip_call_id = excluded.sip_call_id, direction = excluded.direction, `+
 		`from_name = excluded.from_name, from_number = excluded.from_number, dialed = excluded.dialed, `+
 		`to_id = excluded.to_id, device_id = excluded.device_id, callflow_id = excluded.callflow_id, `+
 		`started = excluded.started, answered = excluded.answered, ended = excluded.ended, `+
-		`cause = excluded.cause, trail = excluded.trail`, rows)
+		`cause = excluded.cause, trail = excluded.trail, owner_id = excluded.owner_id, `+
+		`other_leg_call_id = excluded.other_leg_call_id`, rows)
 }
 
 const callColumns = `id, account_id, sip_call_id, direction, from_name, from_number, dialed, to_id, device_id, ` +
-	`callflow_id, started, answered, ended, cause, trail`
+	`callflow_id, started, answered, ended, cause, trail, owner_id, other_leg_call_id`
 
 // GetCall returns the row of a call that has ended, else KindNotFound.
 func (s *Store) GetCall(ctx context.Context, accountID, id string) (CallRow, error) {
@@ -140,7 +143,8 @@ func (c *CallRow) Place() []byte {
 func scanCall(row scanner) (c CallRow, err error) {
 	var started, answered, ended int64
 	err = row.Scan(&c.ID, &c.AccountID, &c.SIPCallID, &c.Direction, &c.FromName, &c.FromNumber, &c.Dialed, &c.ToID,
-		&c.DeviceID, &c.CallflowID, &started, &answered, &ended, &c.Cause, (*[]byte)(&c.Trail))
+		&c.DeviceID, &c.CallflowID, &started, &answered, &ended, &c.Cause, (*[]byte)(&c.Trail),
+		&c.OwnerID, &c.OtherLeg)
 	c.Started, c.Answered, c.Ended = timeOf(started), timeOf(answered), timeOf(ended)
 	return c, err
 }

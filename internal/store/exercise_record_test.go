@@ -69,7 +69,7 @@ func exerciseCalls(t *testing.T, o opener) {
 	var want []string
 	for i := range 7 {
 		c := CallRow{ID: fmt.Sprint("c", i), AccountID: "acme", SIPCallID: "x@y", Direction: "inbound", FromName: "Ann",
-			FromNumber: "1001", Dialed: "411", ToID: "u2", DeviceID: "d1", CallflowID: "f1",
+			FromNumber: "1001", Dialed: "411", ToID: "u2", DeviceID: "d1", OwnerID: "u1", OtherLeg: "z@y", CallflowID: "f1",
 			Started: at.Add(time.Duration(i/2) * time.Minute), Answered: at.Add(time.Duration(i) * time.Hour), Ended: at.Add(24 * time.Hour),
 			Cause: "NORMAL_CLEARING", Trail: json.RawMessage(`[{"module":"directory", "n":1.0}]`)}
 		if i == 3 {
