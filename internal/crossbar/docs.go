@@ -62,7 +62,8 @@ transaction, and tells in ` + "`_read_only.references`" + ` which documents name
 ` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
 
 ` + "`GET …/{id}/history`" + ` tells an administrator who changed a document, when, from where and how (` + "`by`, `client_ip`, `request_id`" + `, the document
-before and after with its secrets masked), newest first, also after it was deleted. It goes back 90 days.
+before and after with its secrets masked), newest first, also after it was deleted. It goes back 90 days. Where ` + "`history`" + ` is one of
+calls, as at clicktocall, it is ` + "`changes`" + `.
 
 A key that no schema names is kept and returned untouched; nothing acts on it. A key marked *not yet in force* is
 checked and kept, and nothing acts on it yet.

@@ -3,7 +3,6 @@ package crossbar
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -258,10 +257,4 @@ func sampleText(schema map[string]any) string {
 		text += strings.Repeat("x", least-len(text))
 	}
 	return text
-}
-
-// propertyNames are the keys that a schema names at its top.
-func propertyNames(schema map[string]any) []string {
-	properties, _ := schema["properties"].(map[string]any)
-	return slices.Sorted(maps.Keys(properties))
 }

@@ -79,7 +79,7 @@ func (a *API) shapeOf(r *resource, e *endpoint, verb string) shape {
 	case verb == http.MethodPut && (e.path == "" || r.typ == TypeAccount && e.path == "{id}"):
 		s.summary, s.status, s.takes = "Create: "+name, http.StatusCreated, refTo(r.schema)
 		s.example = a.exampleOf(r)
-	case verb == http.MethodGet && e.path == "{id}/history":
+	case verb == http.MethodGet && e.path == r.changesPath():
 		s.summary, s.gives = "Who changed it, when and how, newest first: "+name, listOf(refTo("HistoryEntry"))
 		s.paged, s.plain, s.document = true, true, false
 	case e.path != "{id}":

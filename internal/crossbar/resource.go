@@ -34,7 +34,7 @@ type resource struct {
 	parentKey string
 	// top answers paths that begin with the noun and name no account.
 	top *resource
-	// otherHistory: the path "history" is for what KAZOO has there, not for the document's own past.
+	// otherHistory: the path {id}/history is for what KAZOO has there; the document's own past is at {id}/changes.
 	otherHistory bool
 	// ofMaster: only for the master account, in which the documents are kept.
 	ofMaster bool
@@ -135,18 +135,23 @@ func (r *resource) finish(a *API) error {
 			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
 			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
 			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }}}},
-		{path: "{id}/history", ops: map[string]operation{
+		{path: r.changesPath(), ops: map[string]operation{
 			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }}}},
 	}
 	for _, e := range own {
-		if e.path == "{id}/history" && r.otherHistory {
-			continue
-		}
 		if !slices.ContainsFunc(r.endpoints, func(given endpoint) bool { return given.path == e.path }) {
 			r.endpoints = append(r.endpoints, e)
 		}
 	}
 	return nil
+}
+
+// changesPath is where a document's own past is told.
+func (r *resource) changesPath() string {
+	if r.otherHistory {
+		return "{id}/changes"
+	}
+	return "{id}/history"
 }
 
 // route is where a path leads.
