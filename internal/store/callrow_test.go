@@ -10,7 +10,7 @@ import (
 // TestRecordsOfOldCalls: what was written before there were columns for the owner and the other leg is kept, without them.
 func TestRecordsOfOldCalls(t *testing.T) {
 	t.Parallel()
-	const before = 2 // version of the tables
+	const before = 3 // version of the tables
 	written := func(t *testing.T, db *sql.DB) {
 		t.Helper()
 		if _, err := db.ExecContext(t.Context(), `INSERT INTO calls (id, account_id, sip_call_id, direction, from_name, from_number, `+
