@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"bugle/internal/egress"
@@ -13,6 +14,15 @@ func (v *server) openSpeech(cache *store.Cache, blobs *store.Blobs, guard *egres
 		Fetcher:     speech.NewHTTPFetcher(speech.HTTPFetcherOptions{Client: guard.Client(0), Limit: maxRecording, Log: v.log}),
 		Synthesiser: v.synthesiser(guard), Cache: speech.CacheOptions{Directory: filepath.Join(v.dataDir, "speech")},
 		Log: v.log, OnMissing: func(string) { v.meters.missing.Inc() }, OnPanic: v.meters.onPanic("speech")}))
+}
+
+// say is crossbar's Options.Say.
+func (v *server) say(ctx context.Context, language, voice, text string) ([]int16, error) {
+	clip, err := v.speaker.Synthesise(ctx, language, voice, text)
+	if err != nil {
+		return nil, err
+	}
+	return clip.PCM(), nil
 }
 
 // synthesiser returns what speaks names and texts: the endpoint, then flite, whichever there are; nil when there is

@@ -1,6 +1,7 @@
 package crossbar
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,7 +26,9 @@ type Options struct {
 	Blobs  Blobs        // nil: uploads are refused with 503
 	// ReadAudio decodes an upload to 8 kHz mono, as media.ReadWAV does: what it does not read is refused with 415.
 	// nil: uploads are refused with 503.
-	ReadAudio     func(r io.Reader, limit int64) ([]int16, error)
+	ReadAudio func(r io.Reader, limit int64) ([]int16, error)
+	// Say says a text, 8 kHz mono. Its errors' messages are shown to clients. nil: there is no synthesiser.
+	Say           func(ctx context.Context, language, voice, text string) ([]int16, error)
 	Flows         FlowChecker   // nil: any module is accepted, numbers are kept as they are
 	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls

@@ -20,8 +20,13 @@ const uploadAllowed = "upload WAV with PCM of 8 or 16 bits, A-law or µ-law, 8 t
 func mediaFiles() *resource {
 	r := &resource{noun: "media", typ: TypeMedia, schema: "media",
 		about: "POST the audio itself to `raw`: " + uploadAllowed + ". Another format is answered with 415 and the reason. " +
-			"With `prompt_id` it replaces that prompt of the account in its language.",
-		order: byName,
+			"With `prompt_id` it replaces that prompt of the account in its language, and `{language}%2F{prompt_id}` is another name of its id. " +
+			"With `media_source` tts the text `tts.text` is said instead, and GET of `raw` gives the speech as WAV (503 when this server " +
+			"has no synthesiser); an upload makes it an upload. `languages` and `prompts` count media, " +
+			"`languages/{language}` and `prompts/{prompt}` list them.",
+		alias:  (*request).promptAlias,
+		shapes: mediaShapes(),
+		order:  byName,
 		summary: func(doc map[string]any) map[string]any {
 			row := picking("name", "language", "media_source")(doc)
 			row["is_prompt"] = stringAt(doc, "prompt_id") != ""
@@ -47,11 +52,14 @@ func mediaFiles() *resource {
 			if language := stringAt(e.doc, "language"); len(language) > 64 {
 				e.errs.add("language", "maxLength", map[string]any{"message": "String must not be more than 64 characters", "target": 64})
 			}
+			if isSpeech(e.doc) && strings.TrimSpace(stringAt(e.doc, "tts.text")) == "" {
+				e.errs.add("tts.text", "required", map[string]any{"message": "Field is required but missing: what is said when media_source is tts"})
+			}
 			return nil
 		},
 	}
 	audio := append([]string{"application/octet-stream"}, wavTypes...)
-	r.endpoints = []endpoint{{path: "{id}", ops: map[string]operation{
+	r.endpoints = append(mediaListings(), []endpoint{{path: "{id}", ops: map[string]operation{
 		http.MethodGet: {produces: audio, run: func(req *request) (*reply, error) {
 			if req.accepts == typeJSON {
 				return req.fetch(r)
@@ -70,7 +78,7 @@ func mediaFiles() *resource {
 		http.MethodGet:  {run: (*request).downloadMedia, produces: audio},
 		http.MethodPost: {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
 		http.MethodPut:  {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},
-	}}}
+	}}}...)
 	return r
 }
 
@@ -125,6 +133,9 @@ func (req *request) uploadMedia(res *resource) (*reply, error) {
 		}
 		private[PrivateBlob], private["milliseconds"] = blob.SHA256, int64(len(pcm))*1000/sampleRate
 		doc["content_type"], doc["content_length"] = "audio/x-wav", len(audio)
+		if isSpeech(doc) {
+			doc["media_source"] = "upload" // otherwise the text would still be said
+		}
 		d.Body, d.Private = appendTree(nil, doc), appendTree(nil, private)
 		return tx.Put(&d, d.Rev)
 	})
@@ -199,6 +210,11 @@ func (req *request) downloadMedia() (*reply, error) {
 	d, err := req.api.get(req.ctx, req.account.id, TypeMedia, id)
 	if err != nil {
 		return nil, req.missing(err, id)
+	}
+	if doc, err := parseObject(d.Body); err != nil {
+		return nil, err
+	} else if isSpeech(doc) {
+		return req.spoken(id, doc)
 	}
 	private, _ := parseObject(d.Private)
 	name := stringAt(private, PrivateBlob)

@@ -47,6 +47,8 @@ type resource struct {
 	// order is the sort key of lists; without it they are in the order of ids.
 	order func(e *edit) []byte
 
+	// alias finds the id that a name in the place of {id} stands for; "" when it is no such name.
+	alias func(req *request, name string) (string, error)
 	// prepare does before the transaction what takes long; its result is at e.prepared.
 	prepare func(req *request, id string, how mode, data map[string]any) (any, error)
 	// complete fills in what the client left to bugle, before the schema judges.

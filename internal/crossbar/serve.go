@@ -136,6 +136,9 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 	if err := req.negotiate(op); err != nil {
 		return nil, err
 	}
+	if err := req.unalias(); err != nil {
+		return nil, err
+	}
 	answer, err := op.run(req)
 	if err == nil && answer.list == nil && answer.file == nil && req.onlyCSV(op) {
 		return nil, notAcceptable(op.produces)
@@ -149,6 +152,19 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 		}
 	}
 	return answer, err
+}
+
+// unalias puts a document's id in place of another name for it.
+func (req *request) unalias() error {
+	r := &req.route
+	if r.resource.alias == nil || !strings.HasPrefix(r.endpoint.path, "{id}") {
+		return nil
+	}
+	id, err := r.resource.alias(req, r.arg())
+	if err == nil && id != "" {
+		r.args[0] = id
+	}
+	return err
 }
 
 // versioned splits a path into its words after the version.

@@ -35,6 +35,11 @@ func (s *Speaker) PersonName(ctx context.Context, account, language, recorded, t
 	return s.say(ctx, account, language, "", text)
 }
 
+// Synthesise says a text with the synthesiser. It fails when there is none or it cannot: nothing is spelled instead.
+func (s *Speaker) Synthesise(ctx context.Context, language, voice, text string) (*media.Clip, error) {
+	return s.synthesise(ctx, Request{Text: text, Voice: voice, Language: languageTag(language)})
+}
+
 // synthesise fails when there is no engine or it cannot say the text.
 func (c *Catalogue) synthesise(ctx context.Context, request Request) (*media.Clip, error) {
 	if c.cache == nil {
