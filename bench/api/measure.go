@@ -19,11 +19,10 @@ import (
 	"time"
 
 	"bugle/internal/bugletest"
-	"bugle/internal/store"
 )
 
 type options struct {
-	store, storeFloor       string
+	store                   string
 	users, clients, seconds int
 }
 
@@ -39,11 +38,12 @@ type bench struct {
 	account string
 	user    string
 	flow    string
-	stored  string // a user as the server keeps it
+	answers map[string][]byte // the last one of each work
 }
 
 func measure(ctx context.Context, o options) (err error) {
-	b := &bench{options: o, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	b := &bench{options: o, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		answers: map[string][]byte{}}
 	if b.dir, err = os.MkdirTemp("", "bugle-bench-api"); err != nil {
 		return err
 	}
@@ -51,28 +51,40 @@ func measure(ctx context.Context, o options) (err error) {
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	defer func() {
-		_, ended := b.server.End(syscall.SIGTERM)
-		err = errors.Join(err, ended)
-	}()
-	if err := b.company(ctx); err != nil {
+	took, err := b.api(ctx)
+	_, ended := b.server.End(syscall.SIGTERM)
+	if err := errors.Join(err, ended); err != nil {
 		return err
+	}
+	return b.floors(ctx, took)
+}
+
+// The works that have a floor.
+const (
+	listing  = "list 50 users"
+	creating = "PUT user"
+	patching = "PATCH callflow"
+)
+
+// api loads the server and returns the CPU-seconds of 1,000 requests of each work.
+func (b *bench) api(ctx context.Context) (map[string]float64, error) {
+	if err := b.company(ctx); err != nil {
+		return nil, err
 	}
 	fmt.Printf("%-34s %12s %12s %16s\n", "work", "requests/s", "ms each", "CPU-s per 1,000")
 	sum := md5.Sum([]byte("bench:bench"))
 	users := "/v2/accounts/" + b.account + "/users"
-	list, write := 0.0, 0.0
+	took := map[string]float64{}
 	for _, work := range []struct {
 		name, verb, path string
 		body             func(n int64) string
-		into             *float64
 		clients          int
 	}{
 		{name: "GET one user", verb: "GET", path: users + "/" + b.user},
-		{name: "list 50 users", verb: "GET", path: users, into: &list},
+		{name: listing, verb: "GET", path: users},
 		{name: "list 50 users, filtered", verb: "GET", path: users + "?filter_timezone=Europe%2FWarsaw"},
-		{name: "PUT user", verb: "PUT", path: users, body: person, into: &write},
-		{name: "PATCH callflow", verb: "PATCH", path: "/v2/accounts/" + b.account + "/callflows/" + b.flow, clients: 1,
+		{name: creating, verb: "PUT", path: users, body: person},
+		{name: patching, verb: "PATCH", path: "/v2/accounts/" + b.account + "/callflows/" + b.flow, clients: 1,
 			body: func(n int64) string { return fmt.Sprintf(`{"ui_metadata":{"n":%d}}`, n) }},
 		{name: "user_auth", verb: "PUT", path: "/v2/user_auth", body: func(int64) string {
 			return `{"account_name":"Bench","credentials":"` + hex.EncodeToString(sum[:]) + `"}`
@@ -87,17 +99,18 @@ func measure(ctx context.Context, o options) (err error) {
 			if work.body != nil {
 				body = `{"data":` + work.body(n) + `}`
 			}
-			_, err := b.ask(ctx, work.verb, work.path, body)
+			answer, err := b.ask(ctx, work.verb, work.path, body)
+			if n == 1 {
+				b.answers[work.name] = answer.raw
+			}
 			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if work.into != nil {
-			*work.into = cpu
-		}
+		took[work.name] = cpu
 	}
-	return b.floor(ctx, list, write)
+	return took, nil
 }
 
 func (b *bench) start(ctx context.Context) error {
@@ -147,9 +160,6 @@ func (b *bench) company(ctx context.Context) error {
 		return err
 	}
 	b.flow = flow.Data.ID
-	if b.stored, err = b.read(ctx, base+"/users"); err != nil {
-		return err
-	}
 	var next atomic.Int64
 	return together(8, func() error {
 		for n := next.Add(1); n <= int64(b.users) && ctx.Err() == nil; n = next.Add(1) {
@@ -161,25 +171,6 @@ func (b *bench) company(ctx context.Context) error {
 	})
 }
 
-// read creates a user and returns what the server keeps of it, its first name with a place for a number.
-func (b *bench) read(ctx context.Context, users string) (string, error) {
-	made, err := b.ask(ctx, "PUT", users, `{"data":`+person(0)+`}`)
-	if err != nil {
-		return "", err
-	}
-	answer, err := b.ask(ctx, "GET", users+"/"+made.Data.ID, "")
-	if err != nil {
-		return "", err
-	}
-	var whole struct {
-		Data json.RawMessage `json:"data"`
-	}
-	if err := json.Unmarshal(answer.raw, &whole); err != nil {
-		return "", err
-	}
-	return strings.Replace(strings.ReplaceAll(string(whole.Data), "%", "%%"), "First0", "First%d", 1), nil
-}
-
 type envelope struct {
 	raw       json.RawMessage
 	AuthToken string `json:"auth_token"`
@@ -189,8 +180,12 @@ type envelope struct {
 }
 
 // ask sends one request; what a GET answers is read and not looked at.
-func (b *bench) ask(ctx context.Context, verb, path, body string) (out envelope, err error) {
-	r, err := http.NewRequestWithContext(ctx, verb, "http://"+b.server.HTTP+path, strings.NewReader(body))
+func (b *bench) ask(ctx context.Context, verb, path, body string) (envelope, error) {
+	return b.askAt(ctx, b.server.HTTP, verb, path, body)
+}
+
+func (b *bench) askAt(ctx context.Context, address, verb, path, body string) (out envelope, err error) {
+	r, err := http.NewRequestWithContext(ctx, verb, "http://"+address+path, strings.NewReader(body))
 	if err != nil {
 		return out, err
 	}
@@ -252,48 +247,6 @@ func together(clients int, work func() error) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// floor does with the store alone what the list and the write come to, in this process, and compares.
-func (b *bench) floor(ctx context.Context, list, write float64) error {
-	var s *store.Store
-	var err error
-	switch {
-	case b.store == "":
-		s, err = store.OpenSQLite(ctx, filepath.Join(b.dir, "floor.db"), store.Options{})
-	case b.storeFloor != "":
-		s, err = store.OpenPostgres(ctx, b.storeFloor, store.Options{})
-	default:
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	put := func(n int64) error {
-		d := store.Document{AccountID: "bench", Type: "user", ID: fmt.Sprintf("u%d", n), Body: json.RawMessage(fmt.Sprintf(b.stored, n)),
-			SortKey: []byte(fmt.Sprintf("Last%d", n*7919%10007))}
-		return s.Write(ctx, func(tx *store.Tx) error { return tx.Put(&d, store.AnyRev) })
-	}
-	for n := range b.users {
-		if err := put(int64(n)); err != nil {
-			return err
-		}
-	}
-	mine := func() (float64, error) { return processCPU(os.Getpid()) }
-	listed, err := b.load(ctx, "the store's own list of 50", b.clients, mine, func(int64) error {
-		_, _, err := s.List(ctx, store.Query{AccountID: "bench", Type: "user", Limit: 50})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	written, err := b.load(ctx, "the store's own transaction", b.clients, mine, func(n int64) error { return put(int64(b.users) + n) })
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\na list costs %.2f times the store's own (aim 2), a write %.2f times (aim 1.5)\n", list/listed, write/written)
-	return nil
 }
 
 // processCPU returns the user and system seconds of a process, from /proc.

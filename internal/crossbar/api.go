@@ -63,6 +63,7 @@ type API struct {
 	recoveries *recoveries
 	collators  collators
 	parsed     parsed
+	tokens     tokens
 	printer    *printer
 	openAPI    func() []byte // made when it is first asked for
 }

@@ -19,6 +19,7 @@ func callflows() *resource {
 		computed:    []string{"metadata"},
 		summary:     summariseCallflow,
 		summaryKeys: []string{"name", "type", "numbers", "patterns", "owner_id", "group_id", "flags", "featurecode", "flow"},
+		copied:      []string{"name", "type", "numbers", "patterns", "owner_id", "group_id"},
 		complete:    completeCallflow, check: checkFlowAndNumbers, keys: callflowKeys,
 		index: func(e *edit) []store.Index {
 			var out []store.Index

@@ -17,7 +17,8 @@ func devices() *resource {
 		summary: summariseDevice,
 		summaryKeys: []string{"name", "mac_address", "owner_id", "enabled", "device_type", "mobile", "call_recording", "flags",
 			"sip"},
-		order: byName, complete: completeDevice, check: checkDevice, keys: deviceKeys,
+		copied: []string{"name", "mac_address", "owner_id", "enabled", "device_type", "mobile", "call_recording"},
+		order:  byName, complete: completeDevice, check: checkDevice, keys: deviceKeys,
 		index: func(e *edit) []store.Index {
 			out := memberIndex(e.doc)
 			if owner := stringAt(e.doc, "owner_id"); owner != "" {

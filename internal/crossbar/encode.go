@@ -41,6 +41,15 @@ func appendTree(dst []byte, v any) []byte {
 			dst = appendTree(dst, e)
 		}
 		return append(dst, ']')
+	case []map[string]any:
+		dst = append(dst, '[')
+		for i, e := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendTree(dst, e)
+		}
+		return append(dst, ']')
 	case map[string]any:
 		keys := make([]string, 0, len(v))
 		for k := range v {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -86,50 +87,19 @@ func (req *request) listWhere(res *resource, q store.Query, keep filter) (*reply
 		p.after = sealStartKey(place, next)
 	}
 	p.size = len(docs)
-	rows, err := req.summaries(res, docs)
+	data, err := req.appendRows(make([]byte, 0, 2+400*len(docs)), res, docs)
 	if err != nil {
 		return nil, err
 	}
-	data := []byte{'['}
-	for i, row := range rows {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		data = appendTree(data, row)
-	}
-	return req.listReply(append(data, ']'), p), nil
-}
-
-// summaries are the rows of a list.
-func (req *request) summaries(res *resource, docs []store.Document) ([]map[string]any, error) {
-	rows := make([]map[string]any, 0, len(docs))
-	for i := range docs {
-		row := map[string]any{}
-		if res.summary != nil {
-			doc, err := parseKeys(docs[i].Body, res.summaryKeys)
-			if err != nil {
-				return nil, err
-			}
-			row = res.summary(doc)
-			if !req.identity.admin && len(res.self.summary) > 0 {
-				row = pick(row, res.self.summary...)
-			}
-		}
-		row["id"] = docs[i].ID
-		rows = append(rows, row)
-	}
-	if res.annotate != nil {
-		if err := res.annotate(req, rows); err != nil {
-			return nil, err
-		}
-	}
-	return rows, nil
+	return req.listReply(data, p), nil
 }
 
 // listReply is a list's answer. Its revision is made of what it says and how, so that If-None-Match can match.
 func (req *request) listReply(data []byte, p *page) *reply {
-	sum := sha256.Sum256(append([]byte(req.accepts+p.after), data...))
-	r := &reply{status: http.StatusOK, data: data, list: p, revision: hex.EncodeToString(sum[:16])}
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, req.accepts+p.after)
+	_, _ = sum.Write(data)
+	r := &reply{status: http.StatusOK, data: data, list: p, revision: hex.EncodeToString(sum.Sum(nil)[:16])}
 	if req.matches(r.revision) {
 		r.status = http.StatusNotModified
 	}
@@ -271,29 +241,6 @@ func openStartKey(place []byte, key string) ([]byte, error) {
 		return nil, faultyRequest("invalid start key")
 	}
 	return b[len(place):], nil
-}
-
-// pick copies some keys of a document into a row of a list.
-func pick(doc map[string]any, keys ...string) map[string]any {
-	row := make(map[string]any, len(keys)+1)
-	for _, key := range keys {
-		if v, ok := doc[key]; ok {
-			row[key] = v
-		}
-	}
-	return row
-}
-
-// picking is a summary of some keys and flags, which is [] when unset.
-func picking(keys ...string) func(map[string]any) map[string]any {
-	return func(doc map[string]any) map[string]any {
-		row := pick(doc, keys...)
-		row["flags"] = []any{}
-		if flags, ok := doc["flags"].([]any); ok {
-			row["flags"] = flags
-		}
-		return row
-	}
 }
 
 // isMissing reports KindNotFound.

@@ -44,6 +44,8 @@ type resource struct {
 	// summary is a row of the list, without its id, made of the document's keys that are named here.
 	summary     func(doc map[string]any) map[string]any
 	summaryKeys []string
+	// copied are those of summaryKeys that the row only repeats: summary is not given them when a list is made.
+	copied []string
 	// order is the sort key of lists; without it they are in the order of ids.
 	order func(e *edit) []byte
 

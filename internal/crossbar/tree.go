@@ -65,6 +65,25 @@ func parseKeys(text []byte, keys []string) (map[string]any, error) {
 	return o, nil
 }
 
+// cell is one key of an object, its value as text or as a tree.
+type cell struct {
+	key  string
+	text []byte // nil: it is tree
+	tree any
+}
+
+// splitKeys is parseKeys, but of the keys in copied it appends the values' text to cells and parses nothing.
+func splitKeys(text []byte, keys, copied []string, cells []cell) (map[string]any, []cell, error) {
+	p := treeParser{text: text, only: keys, copied: copied, cells: cells, left: len(text)}
+	p.space()
+	v, err := p.value(0)
+	o, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, cells, errNotJSON
+	}
+	return o, p.cells, nil
+}
+
 // parseObject reads a document that the store returned: many PATCHes may have made it larger than one body may be.
 func parseObject(text []byte) (map[string]any, error) {
 	v, err := parseUpTo(text, len(text))
@@ -83,6 +102,9 @@ type treeParser struct {
 	at   int
 	left int      // values that may still come
 	only []string // when not nil, the top-level keys that are wanted
+
+	copied []string // of the others, those whose text is kept in cells
+	cells  []cell
 }
 
 // pass passes over a member whose key is not wanted, and reports whether it did. A key with escapes is none of ours.
@@ -94,13 +116,21 @@ func (p *treeParser) pass() bool {
 		}
 		end++
 	}
+	key := p.text[p.at+1 : max(p.at+1, min(end, len(p.text)))]
 	for _, wanted := range p.only {
-		if end <= len(p.text) && string(p.text[p.at+1:min(end, len(p.text))]) == wanted {
+		if string(key) == wanted {
 			return false
 		}
 	}
 	p.at = min(end+1, len(p.text))
+	from := p.at
 	p.skip()
+	for _, wanted := range p.copied {
+		if string(key) == wanted {
+			p.cells = append(p.cells, cell{key: wanted, text: bytes.Trim(p.text[from:p.at], ": \t\r\n")})
+			break
+		}
+	}
 	return true
 }
 

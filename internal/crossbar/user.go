@@ -16,6 +16,8 @@ func users() *resource {
 		summaryKeys: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
 			"timezone", "call_recording", "service", "flags", "call_forward", "caller_id", "do_not_disturb", "hotdesk",
 			"music_on_hold", "vm_to_email_enabled"},
+		copied: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
+			"timezone", "call_recording", "service"},
 		order: func(e *edit) []byte {
 			return e.collated(stringAt(e.doc, "last_name") + " " + stringAt(e.doc, "first_name"))
 		},

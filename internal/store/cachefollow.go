@@ -280,7 +280,7 @@ func (s *Store) touches(ctx context.Context, after int64, limit int) ([]touch, e
 	fail := func(err error) ([]touch, error) { return nil, s.fail("store.touches", err) }
 	r := s.readable()
 	rows, err := r.rows(ctx, `SELECT position, account_id, type, document_id, links FROM changes WHERE position > ? `+
-		`ORDER BY position LIMIT ?`, after, limit)
+		`ORDER BY position LIMIT ? + 0`, after, limit)
 	if err != nil {
 		return fail(err)
 	}

@@ -113,7 +113,7 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (calls []CallRow, next [
 		return nil, nil, nil
 	}
 	limit := Query{Limit: q.Limit}.limit()
-	rows, err := s.readable().rows(ctx, query+` ORDER BY started DESC, id DESC LIMIT ?`, append(args, limit+1)...)
+	rows, err := s.readable().rows(ctx, query+` ORDER BY started DESC, id DESC LIMIT ? + 0`, append(args, limit+1)...)
 	if err != nil {
 		return nil, nil, s.fail("store.Calls", err)
 	}

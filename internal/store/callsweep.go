@@ -44,7 +44,7 @@ func (s *Store) sweepCallsOf(ctx context.Context, account string, before int64) 
 		return 0, err
 	}
 	n, err := t.exec(ctx, `DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE account_id = ? AND started < ? `+
-		`ORDER BY started, id LIMIT ?)`, account, before, sweepBatch)
+		`ORDER BY started, id LIMIT ? + 0)`, account, before, sweepBatch)
 	if err != nil {
 		t.rollback()
 		return 0, err

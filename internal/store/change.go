@@ -123,7 +123,7 @@ func (s *Store) Position(ctx context.Context) (int64, error) {
 func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]bugle.Change, error) {
 	fail := func(err error) ([]bugle.Change, error) { return nil, s.fail("store.Changes", err) }
 	r := s.readable()
-	rows, err := r.rows(ctx, `SELECT `+changeColumns+` FROM changes WHERE position > ? ORDER BY position LIMIT ?`, after,
+	rows, err := r.rows(ctx, `SELECT `+changeColumns+` FROM changes WHERE position > ? ORDER BY position LIMIT ? + 0`, after,
 		Query{Limit: limit}.limit())
 	if err != nil {
 		return fail(err)
@@ -155,7 +155,7 @@ func (s *Store) AccountChanges(ctx context.Context, accountID string, after int6
 		return fail(err)
 	}
 	rows, err := r.rows(ctx, `SELECT `+changeColumns+
-		` FROM changes WHERE account_id = ? AND sequence > ? ORDER BY sequence LIMIT ?`, accountID, after,
+		` FROM changes WHERE account_id = ? AND sequence > ? ORDER BY sequence LIMIT ? + 0`, accountID, after,
 		Query{Limit: limit}.limit())
 	if err != nil {
 		return fail(err)
@@ -215,7 +215,7 @@ func (s *Store) sweepBatch(ctx context.Context, limit int64) (removed int, err e
 	if err != nil {
 		return 0, err
 	}
-	rows, err := t.rows(ctx, `SELECT position, at FROM changes ORDER BY position LIMIT ?`, sweepBatch)
+	rows, err := t.rows(ctx, `SELECT position, at FROM changes ORDER BY position LIMIT ? + 0`, sweepBatch)
 	if err != nil {
 		t.rollback()
 		return 0, err

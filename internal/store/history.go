@@ -34,7 +34,7 @@ func (s *Store) History(ctx context.Context, accountID, typ, id string, before i
 		before = 1<<63 - 1
 	}
 	rows, err := s.readable().rows(ctx, `SELECT `+changeColumns+` FROM changes WHERE document_id = ? AND position < ? `+
-		`AND account_id = ? AND type = ? ORDER BY position DESC LIMIT ?`, id, before, accountID, typ, Query{Limit: limit}.limit())
+		`AND account_id = ? AND type = ? ORDER BY position DESC LIMIT ? + 0`, id, before, accountID, typ, Query{Limit: limit}.limit())
 	if err != nil {
 		return nil, s.fail("store.History", err)
 	}

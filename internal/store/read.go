@@ -170,7 +170,7 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 	}
 	limit := q.limit()
 	rows, err := r.rows(ctx, `SELECT `+documentColumns+from+` ORDER BY `+
-		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ?`+r.locking(), append(args, limit+1)...)
+		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ? + 0`+r.locking(), append(args, limit+1)...)
 	if err != nil {
 		return nil, nil, err
 	}

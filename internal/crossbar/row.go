@@ -1,0 +1,132 @@
+package crossbar
+
+import (
+	"slices"
+	"strings"
+
+	"bugle/internal/store"
+)
+
+// appendRows writes the rows of a list. What a row only repeats goes over as the text that is stored.
+func (req *request) appendRows(dst []byte, res *resource, docs []store.Document) ([]byte, error) {
+	if res.annotate != nil {
+		rows, err := req.summaries(res, docs)
+		return appendTree(dst, rows), err
+	}
+	parsed := make([]string, 0, len(res.summaryKeys))
+	for _, key := range res.summaryKeys {
+		if !slices.Contains(res.copied, key) {
+			parsed = append(parsed, key)
+		}
+	}
+	var shown []string
+	if !req.identity.admin && res.summary != nil {
+		shown = res.self.summary
+	}
+	var cells []cell
+	var err error
+	dst = append(dst, '[')
+	for i := range docs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if cells, err = res.row(&docs[i], parsed, cells[:0]); err != nil {
+			return nil, err
+		}
+		if len(shown) > 0 {
+			cells = slices.DeleteFunc(cells, func(c cell) bool { return !slices.Contains(shown, c.key) })
+		}
+		cells = append(cells, cell{key: "id", tree: docs[i].ID})
+		if dst, err = appendCells(dst, cells); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+// row appends the cells of a document's row. parsed are the keys that summary looks at.
+func (r *resource) row(d *store.Document, parsed []string, cells []cell) ([]cell, error) {
+	if r.summary == nil {
+		return cells, nil
+	}
+	doc, cells, err := splitKeys(d.Body, parsed, r.copied, cells)
+	if err != nil {
+		return nil, err
+	}
+	copied := len(cells)
+	for key, value := range r.summary(doc) {
+		if !slices.ContainsFunc(cells[:copied], func(c cell) bool { return c.key == key }) { // else it is what stands for a missing key
+			cells = append(cells, cell{key: key, tree: value})
+		}
+	}
+	return cells, nil
+}
+
+// appendCells writes an object, keys in order.
+func appendCells(dst []byte, cells []cell) ([]byte, error) {
+	slices.SortFunc(cells, func(x, y cell) int { return strings.Compare(x.key, y.key) })
+	dst = append(dst, '{')
+	for i, c := range cells {
+		if i > 0 {
+			if dst = append(dst, ','); c.key == cells[i-1].key {
+				return nil, errDuplicate
+			}
+		}
+		dst = append(appendString(dst, c.key), ':')
+		if c.text != nil {
+			dst = append(dst, c.text...)
+		} else {
+			dst = appendTree(dst, c.tree)
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// summaries are the rows of a list, for who adds to them.
+func (req *request) summaries(res *resource, docs []store.Document) ([]map[string]any, error) {
+	rows := make([]map[string]any, 0, len(docs))
+	for i := range docs {
+		row := map[string]any{}
+		if res.summary != nil {
+			doc, err := parseKeys(docs[i].Body, res.summaryKeys)
+			if err != nil {
+				return nil, err
+			}
+			row = res.summary(doc)
+			if !req.identity.admin && len(res.self.summary) > 0 {
+				row = pick(row, res.self.summary...)
+			}
+		}
+		row["id"] = docs[i].ID
+		rows = append(rows, row)
+	}
+	if res.annotate != nil {
+		if err := res.annotate(req, rows); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// pick copies some keys of a document into a row of a list.
+func pick(doc map[string]any, keys ...string) map[string]any {
+	row := map[string]any{}
+	for _, key := range keys {
+		if v, ok := doc[key]; ok {
+			row[key] = v
+		}
+	}
+	return row
+}
+
+// picking is a summary of some keys and flags, which is [] when unset.
+func picking(keys ...string) func(map[string]any) map[string]any {
+	return func(doc map[string]any) map[string]any {
+		row := pick(doc, keys...)
+		row["flags"] = []any{}
+		if flags, ok := doc["flags"].([]any); ok {
+			row["flags"] = flags
+		}
+		return row
+	}
+}
