@@ -99,3 +99,25 @@ func BenchmarkUserAuth(b *testing.B) {
 		return `{"account_name":"master","credentials":"` + md5Of("admin:"+testPassword) + `"}`
 	})
 }
+
+func BenchmarkPatchCallflow(b *testing.B) {
+	w, user := benchWorld(b, 1)
+	flow := w.must("PUT", w.own("/callflows"), `{"numbers":["1000"],"flow":{"module":"user","data":{"id":"`+user+`"}}}`).str("id")
+	b.Run("api", func(b *testing.B) {
+		bench(b, w, http.MethodPatch, w.own("/callflows/"+flow), func(i int) string { return fmt.Sprintf(`{"ui_metadata":{"n":%d}}`, i) })
+	})
+	b.Run("store", func(b *testing.B) {
+		for b.Loop() {
+			if err := w.store.Write(context.Background(), func(tx *store.Tx) error {
+				d, err := tx.Get(w.account, "callflow", flow)
+				if err != nil {
+					return err
+				}
+				return tx.Put(&d, d.Rev)
+			}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+	})
+}

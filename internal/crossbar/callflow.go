@@ -16,6 +16,7 @@ func callflows() *resource {
 			"callflow of the account is refused, and so are modules that do not exist, data that their schemas " +
 			"(`callflows.<module>`) refuse, and patterns that do not compile.",
 		within:      map[string]string{"users": IndexOwner},
+		filtered:    map[string]string{"owner_id": IndexOwner},
 		computed:    []string{"metadata"},
 		summary:     summariseCallflow,
 		summaryKeys: []string{"name", "type", "numbers", "patterns", "owner_id", "group_id", "flags", "featurecode", "flow"},

@@ -15,6 +15,7 @@ func conferences() *resource {
 			"`moderators`, `duration` in seconds and `participants`; until conferences can be held it says that nobody is there. " +
 			"PINs and the bridge's password are kept sealed.",
 		within:      map[string]string{"users": IndexOwner},
+		filtered:    map[string]string{"owner_id": IndexOwner},
 		summary:     picking("name", "owner_id", "conference_numbers"),
 		summaryKeys: []string{"name", "owner_id", "conference_numbers", "flags"}, order: byName,
 		secrets: []string{"bridge_password", "member.pins.*", "moderator.pins.*"},

@@ -13,8 +13,9 @@ func devices() *resource {
 	return &resource{noun: "devices", typ: TypeDevice, schema: "devices",
 		about: "`sip.username` and `sip.password` are made up when left out; a replacement that leaves them out keeps them. Disabling " +
 			"or deleting a device, and new credentials, end its registration. `status` lists the devices that are registered.",
-		within:  map[string]string{"users": IndexOwner},
-		summary: summariseDevice,
+		within:   map[string]string{"users": IndexOwner},
+		filtered: map[string]string{"owner_id": IndexOwner},
+		summary:  summariseDevice,
 		summaryKeys: []string{"name", "mac_address", "owner_id", "enabled", "device_type", "mobile", "call_recording", "flags",
 			"sip"},
 		copied: []string{"name", "mac_address", "owner_id", "enabled", "device_type", "mobile", "call_recording"},

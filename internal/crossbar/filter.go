@@ -12,7 +12,10 @@ import (
 // filter decides whether a document is listed.
 type filter func(d *store.Document) bool
 
-const maxFilters = 50
+const (
+	maxFilters  = 50
+	maxFiltered = 128 // bytes of a value that an index is asked for
+)
 
 // filters reads the query string, and nothing else; nil when it has none. Every one must pass, a repeated one too.
 func (req *request) filters(res *resource) (filter, error) {
@@ -93,6 +96,17 @@ func (req *request) filters(res *resource) (filter, error) {
 		}
 		return true
 	}, nil
+}
+
+// byIndex is q by an index that answers one of the request's filters. The filters still judge each document.
+func (req *request) byIndex(res *resource, q store.Query) store.Query {
+	for key, index := range res.filtered {
+		values := req.query["filter_"+key]
+		if q.Index == nil && len(values) == 1 && values[0] != "" && len(values[0]) <= maxFiltered && values[0][0] != '[' {
+			q.Index = &store.Index{Name: index, Value: values[0]}
+		}
+	}
+	return q
 }
 
 func topKey(path string) string {

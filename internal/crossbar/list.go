@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -60,7 +61,10 @@ func (req *request) listWhere(res *resource, q store.Query, keep filter) (*reply
 		return nil, err
 	}
 	q.Descending = req.flag("descending", false) || !req.flag("ascending", true)
-	place := listPlace(q)
+	place := listPlace(q) // the same with the filters and without
+	if keep != nil {
+		q = req.byIndex(res, q)
+	}
 	if p.startKey != "" {
 		if q.After, err = openStartKey(place, p.startKey); err != nil {
 			return nil, err
@@ -91,14 +95,25 @@ func (req *request) listWhere(res *resource, q store.Query, keep filter) (*reply
 	if err != nil {
 		return nil, err
 	}
-	return req.listReply(data, p), nil
+	if res.annotate != nil {
+		return req.listReply(data, p), nil
+	}
+	// The rows are made of the documents alone, whose revisions are shorter.
+	of := fmt.Appendf(make([]byte, 0, 80*len(docs)), "%q %v ", req.api.opts.Version, req.identity.admin)
+	for i := range docs {
+		of = append(append(append(of, docs[i].ID...), ' '), docs[i].Rev...)
+	}
+	return req.listReplyOf(data, p, of), nil
 }
 
 // listReply is a list's answer. Its revision is made of what it says and how, so that If-None-Match can match.
-func (req *request) listReply(data []byte, p *page) *reply {
+func (req *request) listReply(data []byte, p *page) *reply { return req.listReplyOf(data, p, data) }
+
+// listReplyOf is listReply for data that follows from what of says.
+func (req *request) listReplyOf(data []byte, p *page, of []byte) *reply {
 	sum := sha256.New()
 	_, _ = io.WriteString(sum, req.accepts+p.after)
-	_, _ = sum.Write(data)
+	_, _ = sum.Write(of)
 	r := &reply{status: http.StatusOK, data: data, list: p, revision: hex.EncodeToString(sum.Sum(nil)[:16])}
 	if req.matches(r.revision) {
 		r.status = http.StatusNotModified
@@ -148,7 +163,7 @@ func (req *request) pageSize(p *page) (int, error) {
 // rows reads up to size documents that pass, up to the place end (nil for none), and where the next page begins, nil at
 // the end.
 func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]store.Document, []byte, error) {
-	out := make([]store.Document, 0, min(size, storePage))
+	var out []store.Document
 	chunk := min(size, storePage) // of a filtered list, which grows while few rows pass
 	for {
 		q.Limit = min(size-len(out), storePage)
@@ -158,6 +173,9 @@ func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]st
 		docs, next, err := req.upTo(q, end)
 		if err != nil {
 			return nil, nil, err
+		}
+		if out == nil {
+			out = docs[:0] // a row moves forward at most
 		}
 		for i := range docs {
 			if keep != nil && !keep(&docs[i]) {

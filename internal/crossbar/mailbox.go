@@ -16,6 +16,7 @@ func mailboxes() *resource {
 			"DELETE puts messages into the folder `deleted`, from where they go for good after 30 days; with " +
 			"`should_soft_delete=false` they go at once. Lists show deleted messages when `folder=deleted` asks for them.",
 		within:      map[string]string{"users": IndexOwner},
+		filtered:    map[string]string{"owner_id": IndexOwner},
 		summary:     picking("name", "mailbox", "owner_id"),
 		summaryKeys: []string{"name", "mailbox", "owner_id", "flags"}, order: byName,
 		secrets: []string{"pin"},

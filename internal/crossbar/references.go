@@ -83,19 +83,45 @@ func refers(d *store.Document) bool {
 	return slices.ContainsFunc(d.Index, func(x store.Index) bool { return x.Name == IndexRefers })
 }
 
-// named are the documents of an account that have one of the ids.
+// named are the documents of an account that have one of the ids. An answer that asks twice reads once.
 func (req *request) named(accountID string, ids []string) (map[string]store.Document, error) {
 	ids = distinct(ids)
 	slices.Sort(ids)
-	docs, err := req.api.opts.Store.Named(req.ctx, accountID, ids[:min(len(ids), maxTold)])
-	if err != nil {
-		return nil, err
+	ids = ids[:min(len(ids), maxTold)]
+	if req.asked.account != accountID {
+		req.asked = asked{account: accountID, docs: map[string]*store.Document{}}
 	}
-	out := make(map[string]store.Document, len(docs))
-	for _, d := range docs {
-		out[d.ID] = d
+	fresh := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if _, known := req.asked.docs[id]; !known {
+			fresh = append(fresh, id)
+		}
+	}
+	if len(fresh) > 0 {
+		docs, err := req.api.opts.Store.Named(req.ctx, accountID, fresh)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range fresh {
+			req.asked.docs[id] = nil
+		}
+		for i := range docs {
+			req.asked.docs[docs[i].ID] = &docs[i]
+		}
+	}
+	out := make(map[string]store.Document, len(ids))
+	for _, id := range ids {
+		if d := req.asked.docs[id]; d != nil {
+			out[id] = *d
+		}
 	}
 	return out, nil
+}
+
+// asked are the documents of an account that an answer asked for by their ids, nil where there is none.
+type asked struct {
+	account string
+	docs    map[string]*store.Document
 }
 
 // tellMissing lists in _read_only.references what a document names and is not there. Clients save in any order, so that

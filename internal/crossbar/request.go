@@ -48,6 +48,8 @@ type request struct {
 	account  *account  // of the path; nil when the path names none
 	accepts  string    // media type of the answer to a GET
 
+	asked asked // documents that the answer names
+
 	charged        bool // a token of a bucket was asked for
 	consumed, left int  // tokens, as the envelope tells
 }

@@ -62,6 +62,8 @@ type resource struct {
 	taken func(key store.Key, holder *store.Document) (path string, detail map[string]any)
 	// index are the look-up values.
 	index func(e *edit) []store.Index
+	// filtered are the indexes that answer filter_<key>, by key: they hold every document by the text that it has there.
+	filtered map[string]string
 	// secrets are the dotted paths of strings that are sealed in the store; "*" stands for every member of an array.
 	secrets []string
 	// addresses are the strings that name hosts which bugle will connect to.

@@ -204,7 +204,7 @@ func (req *request) envelopeOf(r *reply) []byte {
 	if data == nil {
 		data = []byte("{}")
 	}
-	b := make([]byte, 0, len(data)+512)
+	b := make([]byte, 0, len(data)+len(req.token)+len(r.token)+1024)
 	b = append(b, '{')
 	member := func(key, value string) {
 		b = append(b, '"')

@@ -7,6 +7,38 @@ import (
 	"bugle/internal/store"
 )
 
+// parseKeys reads some top-level keys of a document that the store returned, and passes over the others.
+func parseKeys(text []byte, keys []string) (map[string]any, error) {
+	p := treeParser{text: text, only: keys, left: len(text)}
+	p.space()
+	v, err := p.value(0)
+	o, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, errNotJSON
+	}
+	return o, nil
+}
+
+// cell is one key of an object, its value as text or as a tree.
+type cell struct {
+	key  string
+	text []byte // nil: it is tree
+	tree any
+}
+
+// splitKeys is parseKeys into doc, which it empties first. Of the keys in copied it appends the values' text to cells and
+// parses nothing.
+func splitKeys(text []byte, keys, copied []string, doc map[string]any, cells []cell) ([]cell, error) {
+	clear(doc)
+	p := treeParser{text: text, only: keys, root: doc, copied: copied, cells: cells, left: len(text)}
+	p.space()
+	v, err := p.value(0)
+	if _, ok := v.(map[string]any); err != nil || !ok {
+		return cells, errNotJSON
+	}
+	return p.cells, nil
+}
+
 // appendRows writes the rows of a list. What a row only repeats goes over as the text that is stored.
 func (req *request) appendRows(dst []byte, res *resource, docs []store.Document) ([]byte, error) {
 	if res.annotate != nil {
@@ -23,14 +55,14 @@ func (req *request) appendRows(dst []byte, res *resource, docs []store.Document)
 	if !req.identity.admin && res.summary != nil {
 		shown = res.self.summary
 	}
-	var cells []cell
+	cells, doc := make([]cell, 0, 32), map[string]any{}
 	var err error
 	dst = append(dst, '[')
 	for i := range docs {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if cells, err = res.row(&docs[i], parsed, cells[:0]); err != nil {
+		if cells, err = res.row(&docs[i], parsed, doc, cells[:0]); err != nil {
 			return nil, err
 		}
 		if len(shown) > 0 {
@@ -44,12 +76,12 @@ func (req *request) appendRows(dst []byte, res *resource, docs []store.Document)
 	return append(dst, ']'), nil
 }
 
-// row appends the cells of a document's row. parsed are the keys that summary looks at.
-func (r *resource) row(d *store.Document, parsed []string, cells []cell) ([]cell, error) {
+// row appends the cells of a document's row. parsed are the keys that summary looks at, doc is for it to look at.
+func (r *resource) row(d *store.Document, parsed []string, doc map[string]any, cells []cell) ([]cell, error) {
 	if r.summary == nil {
 		return cells, nil
 	}
-	doc, cells, err := splitKeys(d.Body, parsed, r.copied, cells)
+	cells, err := splitKeys(d.Body, parsed, r.copied, doc, cells)
 	if err != nil {
 		return nil, err
 	}

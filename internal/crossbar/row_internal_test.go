@@ -15,7 +15,7 @@ func TestRowsCopied(t *testing.T) {
 	texts := []string{`null`, `""`, `"Zoë \"Q\""`, `" : x, "`, `[]`, `["a","b"]`, `{}`, `{"enabled":true,"a":[{"b":"}"}]}`, `false`, `true`, `-1.50`,
 		`{"module":"user","data":{"id":"x"},"children":{"_":{"module":"hangup"}}}`, `"\u00e9\\"`}
 	random := rand.New(rand.NewPCG(1, 2))
-	tried := 0
+	tried, shared := 0, map[string]any{}
 	for _, res := range resources() {
 		if res.copied == nil {
 			continue
@@ -46,7 +46,7 @@ func TestRowsCopied(t *testing.T) {
 			row := maps.Clone(res.summary(whole))
 			row["id"] = "i"
 			d := store.Document{ID: "i", Body: body}
-			cells, err := res.row(&d, parsed, nil)
+			cells, err := res.row(&d, parsed, shared, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

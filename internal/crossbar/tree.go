@@ -53,37 +53,6 @@ func parseUpTo(text []byte, most int) (any, error) {
 	return v, nil
 }
 
-// parseKeys reads some top-level keys of a document that the store returned, and passes over the others.
-func parseKeys(text []byte, keys []string) (map[string]any, error) {
-	p := treeParser{text: text, only: keys, left: len(text)}
-	p.space()
-	v, err := p.value(0)
-	o, ok := v.(map[string]any)
-	if err != nil || !ok {
-		return nil, errNotJSON
-	}
-	return o, nil
-}
-
-// cell is one key of an object, its value as text or as a tree.
-type cell struct {
-	key  string
-	text []byte // nil: it is tree
-	tree any
-}
-
-// splitKeys is parseKeys, but of the keys in copied it appends the values' text to cells and parses nothing.
-func splitKeys(text []byte, keys, copied []string, cells []cell) (map[string]any, []cell, error) {
-	p := treeParser{text: text, only: keys, copied: copied, cells: cells, left: len(text)}
-	p.space()
-	v, err := p.value(0)
-	o, ok := v.(map[string]any)
-	if err != nil || !ok {
-		return nil, cells, errNotJSON
-	}
-	return o, p.cells, nil
-}
-
 // parseObject reads a document that the store returned: many PATCHes may have made it larger than one body may be.
 func parseObject(text []byte) (map[string]any, error) {
 	v, err := parseUpTo(text, len(text))
@@ -100,8 +69,9 @@ func parseObject(text []byte) (map[string]any, error) {
 type treeParser struct {
 	text []byte
 	at   int
-	left int      // values that may still come
-	only []string // when not nil, the top-level keys that are wanted
+	left int            // values that may still come
+	only []string       // when not nil, the top-level keys that are wanted
+	root map[string]any // when not nil, takes the top-level keys
 
 	copied []string // of the others, those whose text is kept in cells
 	cells  []cell
@@ -210,7 +180,10 @@ func (p *treeParser) value(depth int) (any, error) {
 }
 
 func (p *treeParser) object(depth int) (any, error) {
-	o := map[string]any{}
+	o := p.root
+	if depth > 0 || o == nil {
+		o = map[string]any{}
+	}
 	p.at++
 	p.space()
 	if p.peek() == '}' {
