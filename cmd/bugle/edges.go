@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"bugle"
@@ -11,6 +13,7 @@ import (
 	"bugle/internal/callflow"
 	"bugle/internal/crossbar"
 	"bugle/internal/registrar"
+	"bugle/internal/sipua"
 )
 
 // What follows lets the API see the rooms it does not know: each type is one of crossbar's interfaces.
@@ -99,6 +102,29 @@ func (c channels) MoveChannel(ctx context.Context, accountID, id, number, callfl
 // registrations are the phones that are registered now.
 type registrations struct {
 	registrar *registrar.Registrar
+	agent     *sipua.Agent
+	log       *slog.Logger
+}
+
+// SyncDevice sends the NOTIFY that phones know for it. What each answers is for the log: many restart without an answer.
+func (r registrations) SyncDevice(accountID, deviceID string, reboot bool) (asked int, err error) {
+	for _, b := range r.registrar.Locate(deviceID) {
+		if b.AccountID != accountID {
+			continue
+		}
+		failed := r.agent.Notify(&b, "check-sync;reboot="+strconv.FormatBool(reboot), func(status int) {
+			r.log.Info("a phone was asked to read its configuration", "device", deviceID, "contact", b.Contact, "status", status)
+		})
+		if failed == nil {
+			asked++
+		} else {
+			err = failed
+		}
+	}
+	if asked > 0 {
+		err = nil
+	}
+	return asked, err
 }
 
 func (r registrations) Registrations(accountID string) []crossbar.Registration {

@@ -12,7 +12,8 @@ import (
 func devices() *resource {
 	return &resource{noun: "devices", typ: TypeDevice, schema: "devices",
 		about: "`sip.username` and `sip.password` are made up when left out; a replacement that leaves them out keeps them. Disabling " +
-			"or deleting a device, and new credentials, end its registration. `status` lists the devices that are registered.",
+			"or deleting a device, and new credentials, end its registration. `status` lists the devices that are registered. " +
+			"POST to `sync` asks the registered phones of a device to read their configuration again (202), with `reboot` true to restart.",
 		within:   map[string]string{"users": IndexOwner},
 		filtered: map[string]string{"owner_id": IndexOwner},
 		summary:  summariseDevice,
@@ -61,7 +62,10 @@ func devices() *resource {
 			req.flush(username)
 		},
 		endpoints: []endpoint{
-			{path: "status", ops: map[string]operation{http.MethodGet: {run: (*request).deviceStatus}}}},
+			{path: "status", ops: map[string]operation{http.MethodGet: {run: (*request).deviceStatus}}},
+			{path: "{id}/sync", ops: map[string]operation{http.MethodPost: {run: (*request).syncDevice}}}},
+		shapes: map[string]shape{"POST {id}/sync": {summary: "Ask the phones of a device to read their configuration again",
+			status: http.StatusAccepted, takes: objectOf(map[string]any{"reboot": typed("boolean")}), gives: typed("string")}},
 	}
 }
 
@@ -180,4 +184,35 @@ func (req *request) deviceStatus() (*reply, error) {
 		}
 	}
 	return req.listReply(appendTree(nil, rows), &page{whole: true}), nil
+}
+
+// syncDevice answers POST on a device's sync.
+func (req *request) syncDevice() (*reply, error) {
+	id := req.route.arg()
+	d, err := req.api.get(req.ctx, req.account.id, TypeDevice, id)
+	if err != nil {
+		return nil, req.missing(err, id)
+	}
+	data, err := req.object()
+	if err != nil {
+		return nil, err
+	}
+	reboot, ok := data["reboot"].(bool)
+	if given := data["reboot"]; given != nil && !ok {
+		return nil, oneError("reboot", "type", "Value did not match type(s): boolean", given)
+	}
+	asked := 0
+	if req.api.opts.Registrations != nil {
+		if asked, err = req.api.opts.Registrations.SyncDevice(req.account.id, d.ID, reboot); err != nil {
+			return nil, unsynced("no phone of the device can be reached: "+errorText(err), id)
+		}
+	}
+	if asked == 0 {
+		return nil, unsynced("the device is not registered: there is no phone to ask", id)
+	}
+	return &reply{status: http.StatusAccepted, data: []byte(`"sync request sent"`)}, nil
+}
+
+func unsynced(message, id string) *fault {
+	return &fault{status: http.StatusBadRequest, message: "invalid data", data: map[string]any{"message": message, "cause": id}}
 }

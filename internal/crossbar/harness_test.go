@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,20 @@ type phones struct {
 	mu      sync.Mutex
 	list    map[string][]crossbar.Registration
 	flushed []string
+	synced  []string
+	deaf    error // what SyncDevice fails with
+}
+
+func (p *phones) SyncDevice(accountID, deviceID string, reboot bool) (n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.list[accountID] {
+		if r.DeviceID == deviceID {
+			n++
+		}
+	}
+	p.synced = append(p.synced, fmt.Sprint(accountID, "/", deviceID, " ", reboot))
+	return n, p.deaf
 }
 
 func (p *phones) Registrations(accountID string) []crossbar.Registration {

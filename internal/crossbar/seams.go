@@ -96,6 +96,9 @@ type Registrations interface {
 	Registrations(accountID string) []Registration
 	// FlushRegistrations forgets the account's registrations of one SIP username, of all for "", and returns how many.
 	FlushRegistrations(ctx context.Context, accountID, username string) (int, error)
+	// SyncDevice asks the phones of a device to read their configuration again, with a restart or as they see fit, and
+	// returns how many were asked: the contacts that it has registered. An error tells why none could be.
+	SyncDevice(accountID, deviceID string, reboot bool) (int, error)
 }
 
 // Registration is one registered contact as the API shows it.

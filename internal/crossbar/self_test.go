@@ -38,6 +38,7 @@ func TestPlainUserServesThemselves(t *testing.T) {
 		{"GET", w.own("/users/" + me + "/devices"), "", 200},
 		{"GET", w.own("/users/" + other + "/devices"), "", 403},
 		{"GET", w.own("/devices"), "", 200},
+		{"POST", w.own("/devices/" + mine.str("id") + "/sync"), `{}`, 403},
 		{"GET", w.own("/devices/" + mine.str("id")), "", 200},
 		{"PATCH", w.own("/devices/" + mine.str("id")), `{"do_not_disturb":{"enabled":true}}`, 200},
 		{"PATCH", w.own("/devices/" + mine.str("id")), `{"sip":{"password":"guessable"}}`, 403},

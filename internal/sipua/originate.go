@@ -220,10 +220,7 @@ func callerAddress(t *call.Target, local netip.AddrPort) sip.Address {
 	if withheld(t.Caller) { // RFC 3323 §4.1.1.3
 		return sip.Address{Display: "Anonymous", URI: sip.URI{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}}
 	}
-	uri := sip.URI{Scheme: "sip", User: cmp.Or(t.Caller.Number, "unknown"), Host: t.Realm}
-	if uri.Host == "" || !validHost(uri.Host) {
-		uri.Host = local.Addr().Unmap().String()
-	}
+	uri := sip.URI{Scheme: "sip", User: cmp.Or(t.Caller.Number, "unknown"), Host: realmOr(t.Realm, local)}
 	return sip.Address{Display: t.Caller.Name, URI: uri}
 }
 
