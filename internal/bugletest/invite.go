@@ -351,7 +351,7 @@ func (c *PhoneCall) onInfo(tx *sip.ServerTransaction, req *sip.Message) {
 		return
 	}
 	_ = tx.Reply(200, "")
-	c.session.Digit(signal[0])
+	c.tell(Event{Kind: EventKey, Text: signal, Remote: true})
 }
 
 // Hold puts the other side on hold, Resume takes it back.
