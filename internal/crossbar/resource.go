@@ -46,6 +46,8 @@ type resource struct {
 	summaryKeys []string
 	// copied are those of summaryKeys that the row only repeats: summary is not given them when a list is made.
 	copied []string
+	// derive appends what summary makes of the other keys, given as text: for the longest lists, which parse nothing.
+	derive func(rest, cells []cell) []cell
 	// order is the sort key of lists; without it they are in the order of ids.
 	order func(e *edit) []byte
 

@@ -1,8 +1,8 @@
 package crossbar
 
 import (
+	"bytes"
 	"slices"
-	"strings"
 
 	"bugle/internal/store"
 )
@@ -45,12 +45,7 @@ func (req *request) appendRows(dst []byte, res *resource, docs []store.Document)
 		rows, err := req.summaries(res, docs)
 		return appendTree(dst, rows), err
 	}
-	parsed := make([]string, 0, len(res.summaryKeys))
-	for _, key := range res.summaryKeys {
-		if !slices.Contains(res.copied, key) {
-			parsed = append(parsed, key)
-		}
-	}
+	parsed := res.parsedKeys()
 	var shown []string
 	if !req.identity.admin && res.summary != nil {
 		shown = res.self.summary
@@ -76,14 +71,40 @@ func (req *request) appendRows(dst []byte, res *resource, docs []store.Document)
 	return append(dst, ']'), nil
 }
 
+// parsedKeys are those of summaryKeys that summary is given, parsed.
+func (r *resource) parsedKeys() []string {
+	parsed := []string{}
+	for _, key := range r.summaryKeys {
+		if r.derive == nil && !slices.Contains(r.copied, key) {
+			parsed = append(parsed, key)
+		}
+	}
+	return parsed
+}
+
 // row appends the cells of a document's row. parsed are the keys that summary looks at, doc is for it to look at.
 func (r *resource) row(d *store.Document, parsed []string, doc map[string]any, cells []cell) ([]cell, error) {
 	if r.summary == nil {
 		return cells, nil
 	}
-	cells, err := splitKeys(d.Body, parsed, r.copied, doc, cells)
+	copies := r.copied
+	if r.derive != nil {
+		copies = r.summaryKeys
+	}
+	cells, err := splitKeys(d.Body, parsed, copies, doc, cells)
 	if err != nil {
 		return nil, err
+	}
+	if r.derive != nil {
+		n := 0
+		for i, c := range cells { // what is copied to the front
+			if slices.Contains(r.copied, c.key) {
+				cells[i], cells[n] = cells[n], c
+				n++
+			}
+		}
+		derived := r.derive(cells[n:], cells)[len(cells):]
+		return append(cells[:n], derived...), nil
 	}
 	copied := len(cells)
 	for key, value := range r.summary(doc) {
@@ -94,9 +115,25 @@ func (r *resource) row(d *store.Document, parsed []string, doc map[string]any, c
 	return cells, nil
 }
 
+// emptyText is empty of the value that text is.
+func emptyText(text []byte) bool {
+	switch {
+	case len(text) == 0 || string(text) == "null" || string(text) == `""`:
+		return true
+	case text[0] == '{' || text[0] == '[':
+		next := bytes.TrimLeft(text[1:], " \t\r\n")
+		return len(next) > 0 && (next[0] == '}' || next[0] == ']')
+	}
+	return false
+}
+
 // appendCells writes an object, keys in order.
 func appendCells(dst []byte, cells []cell) ([]byte, error) {
-	slices.SortFunc(cells, func(x, y cell) int { return strings.Compare(x.key, y.key) })
+	for i := range cells { // nearly in order already
+		for j := i; j > 0 && cells[j].key < cells[j-1].key; j-- {
+			cells[j], cells[j-1] = cells[j-1], cells[j]
+		}
+	}
 	dst = append(dst, '{')
 	for i, c := range cells {
 		if i > 0 {

@@ -18,6 +18,7 @@ func users() *resource {
 			"music_on_hold", "vm_to_email_enabled"},
 		copied: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
 			"timezone", "call_recording", "service"},
+		derive: deriveUser,
 		order: func(e *edit) []byte {
 			return e.collated(stringAt(e.doc, "last_name") + " " + stringAt(e.doc, "first_name"))
 		},
@@ -49,27 +50,55 @@ func users() *resource {
 	return r
 }
 
+// userFeatures are what a user has of which the list tells that it is there: a key, and when its value is a feature. What is
+// empty is none.
+var userFeatures = [...]struct {
+	name, key string
+	on        func(v any) bool // nil: when it is not empty
+}{
+	{"call_forward", "call_forward", func(v any) bool { return boolAt(v, "enabled", false) }},
+	{"caller_id", "caller_id", nil},
+	{"do_not_disturb", "do_not_disturb", func(v any) bool { return boolAt(v, "enabled", false) }},
+	{"hotdesk", "hotdesk", func(v any) bool { return boolAt(v, "enabled", false) }},
+	{"music_on_hold", "music_on_hold", func(v any) bool { return stringAt(v, "media_id") != "" }},
+	{"vm_to_email", "vm_to_email_enabled", func(v any) bool { return v == true }},
+}
+
 func summariseUser(doc map[string]any) map[string]any {
 	row := picking("username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id", "timezone",
 		"call_recording", "service")(doc)
 	features := []any{}
-	for _, f := range [...]struct {
-		name string
-		on   bool
-	}{
-		{"call_forward", boolAt(doc, "call_forward.enabled", false)},
-		{"caller_id", !empty(treeAt(doc, "caller_id"))},
-		{"do_not_disturb", boolAt(doc, "do_not_disturb.enabled", false)},
-		{"hotdesk", boolAt(doc, "hotdesk.enabled", false)},
-		{"music_on_hold", stringAt(doc, "music_on_hold.media_id") != ""},
-		{"vm_to_email", boolAt(doc, "vm_to_email_enabled", false)},
-	} {
-		if f.on {
+	for _, f := range userFeatures {
+		if v := doc[f.key]; !empty(v) && (f.on == nil || f.on(v)) {
 			features = append(features, f.name)
 		}
 	}
 	row["features"] = features
 	return row
+}
+
+// deriveUser is summariseUser of the keys that are not copied.
+func deriveUser(rest, cells []cell) []cell {
+	features, flags := []string{}, cell{key: "flags", text: []byte("[]")}
+	for _, f := range userFeatures {
+		for _, c := range rest {
+			if c.key != f.key || emptyText(c.text) {
+				continue
+			}
+			if f.on != nil {
+				if v, err := parseUpTo(c.text, len(c.text)); err != nil || !f.on(v) {
+					continue
+				}
+			}
+			features = append(features, f.name)
+		}
+	}
+	for _, c := range rest {
+		if c.key == "flags" && c.text[0] == '[' {
+			flags = c
+		}
+	}
+	return append(cells, flags, cell{key: "features", tree: features})
 }
 
 func treeAt(v any, path string) any {
