@@ -113,40 +113,19 @@ func (req *request) uploadMedia(res *resource) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	var d store.Document
-	err = req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
-		if d, err = tx.Get(req.account.id, TypeMedia, id); err != nil {
-			return req.missing(err, id)
-		}
-		if err := req.precondition(d.Rev); err != nil {
-			return err
-		}
+	return req.amend(res, func(d *store.Document, private map[string]any) error {
 		doc, err := parseObject(d.Body)
 		if err != nil {
 			return err
-		}
-		private := map[string]any{}
-		if len(d.Private) > 0 {
-			if private, err = parseObject(d.Private); err != nil {
-				return err
-			}
 		}
 		private[PrivateBlob], private["milliseconds"] = blob.SHA256, int64(len(pcm))*1000/sampleRate
 		doc["content_type"], doc["content_length"] = "audio/x-wav", len(audio)
 		if isSpeech(doc) {
 			doc["media_source"] = "upload" // otherwise the text would still be said
 		}
-		d.Body, d.Private = appendTree(nil, doc), appendTree(nil, private)
-		return tx.Put(&d, d.Rev)
+		d.Body = appendTree(nil, doc)
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	doc, err := req.readable(res, &d)
-	if err != nil {
-		return nil, err
-	}
-	return req.documentReply(res, &d, doc)
 }
 
 // readAudio is the audio of the body, as it came and decoded.

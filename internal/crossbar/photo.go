@@ -61,37 +61,15 @@ func (req *request) uploadPhoto(res *resource) (*reply, error) {
 
 // setPhoto writes which photo a user has, nil for none, and answers with the user.
 func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error) {
-	id := req.route.arg()
-	var d store.Document
-	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
-		var err error
-		if d, err = tx.Get(req.account.id, TypeUser, id); err != nil {
-			return req.missing(err, id)
-		}
-		if err := req.precondition(d.Rev); err != nil {
-			return err
-		}
-		private, err := parseObject(orEmpty(d.Private))
-		if err != nil {
-			return err
-		}
+	return req.amend(res, func(d *store.Document, private map[string]any) error {
 		if _, had := private[PrivatePhoto]; photo == nil && !had {
-			return badIdentifier(id)
+			return badIdentifier(d.ID)
 		}
 		if delete(private, PrivatePhoto); photo != nil {
 			private[PrivatePhoto] = photo
 		}
-		d.Private = appendTree(nil, private)
-		return tx.Put(&d, d.Rev)
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	doc, err := req.readable(res, &d)
-	if err != nil {
-		return nil, err
-	}
-	return req.documentReply(res, &d, doc)
 }
 
 func (req *request) downloadPhoto() (*reply, error) {

@@ -52,13 +52,6 @@ func (req *request) userVCard() (*reply, error) {
 		content: memoryFile{bytes.NewReader(c.Bytes())}}}, nil
 }
 
-func orEmpty(object []byte) []byte {
-	if len(object) == 0 {
-		return []byte("{}")
-	}
-	return object
-}
-
 // photoURI is a user's photo as a data: URI, "" for none.
 func (req *request) photoURI(private map[string]any) (string, error) {
 	sum := stringAt(private, PrivatePhoto+"."+PrivateBlob)
