@@ -52,6 +52,10 @@ func badBodies(menu string) []badBody {
 		{"data array", "PUT", "/menus", `{"data":[1]}`, 400, "data"},
 		{"data array PATCH", "PATCH", "/menus/" + menu, `{"data":[]}`, 400, "data"},
 		{"no body", "PUT", "/menus", ``, 400, "name"},
+		{"no body PUT", "PUT", "/menus", ``, 400, "data"},
+		{"no body POST", "POST", "/menus/" + menu, ``, 400, "data"},
+		{"no body PATCH", "PATCH", "/menus/" + menu, ``, 400, "data"},
+		{"no body tunnelled", "POST", "/menus/" + menu + "?verb=patch", ``, 400, "data"},
 		{"truncated", "PUT", "/menus", `{"data":{"name":"x"`, 400, "json"},
 		{"trailing", "PUT", "/menus", `{"data":{"name":"x"}} {}`, 400, "json"},
 		{"comment", "PUT", "/menus", `{"data":{/**/"name":"x"}}`, 400, "json"},
@@ -101,6 +105,40 @@ func badBodies(menu string) []badBody {
 		{"dial plan", "PUT", "", `{"data":{"name":"x","dial_plan":{"(":{}}}}`, 400, "dial_plan.("},
 		{"If-Match on a list", "PUT", "/menus", `{"data":{"name":"x"}}`, 412, ""},
 	}
+}
+
+// TestWritesWithoutABody: a document is not created, replaced or merged by a request that says nothing, even one whose keys
+// may all be left out. An empty object says something.
+func TestWritesWithoutABody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := w.furnish()
+	before, walked := w.position(), 0
+	for _, r := range w.api.Routes() {
+		path := fill(r.Path, w.account, ids)
+		for _, verb := range r.Methods {
+			last := r.Path[strings.LastIndex(r.Path, "/")+1:]
+			switch {
+			case !strings.Contains(r.Path, "{account}"), verb == "GET", verb == "DELETE", last == "collection":
+				continue
+			case verb == "PATCH", last == "metaflows", verb == "POST" && (last == "{id}" || last == "{account}") && r.Schema != "",
+				verb == "PUT" && ids[last] != "" && r.Schema != "" && last != "messages":
+			default:
+				continue
+			}
+			walked++
+			if a := w.call(verb, path, ""); a.code != 400 || a.body["message"] != "validation error" || a.at("data", "required", "message") == nil {
+				t.Errorf("%s %s: %d %s", verb, r.Path, a.code, a.text)
+			}
+		}
+	}
+	if walked < 50 || w.position() != before {
+		t.Errorf("%d were tried, something was written: %v", walked, w.position() != before)
+	}
+	if a := w.must("PATCH", w.own("/menus/"+ids["menus"]), `{}`); a.str("name") != "Geheim" {
+		t.Errorf("%s", a.text)
+	}
+	w.must("PUT", w.own("/conferences"), `{}`)
 }
 
 func TestBadLogins(t *testing.T) {

@@ -31,7 +31,7 @@ func devices() *resource {
 			}
 			return out
 		},
-		self: &selfService{list: true, ownedIndex: IndexOwner,
+		self: &selfService{list: true, ownedIndex: IndexOwner, paths: []string{"{id}/sync"},
 			owned: func(d *store.Document, userID string) bool {
 				body, err := bugle.ParseFields(d.Body)
 				return err == nil && body.String("owner_id") == userID

@@ -41,7 +41,8 @@ and, for errors, ` + "`error` and `message`" + ` beside it. Get a token with ` +
 the password or the key changes, or by ` + "`DELETE /v2/token_auth`. `Authorization: Basic`" + ` with the account's id as the name, and as the
 password what ` + "`user_auth`" + ` takes as credentials, or the MD5 of the API key, needs no token.
 
-PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a key), DELETE removes. A POST with ` + "`verb`" + ` in the envelope or the query
+PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a key), DELETE removes; a document is not
+written by a request without a body. A POST with ` + "`verb`" + ` in the envelope or the query
 string is taken for that verb. ` + "`If-Match` with a `revision`" + ` guards a write, ` + "`If-None-Match`" + ` saves reading what is known. Lists come in pages:
 ` + "`page_size` (50, at most 10000), `start_key` (the `next_start_key` of the page before), `end_key` (likewise: the last page ends there),\n`paginate=false`, `descending=true`, `is_chunked` and `chunk_size`" + `, and can be filtered, each as often as needed:
 ` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).

@@ -44,7 +44,7 @@ func (req *request) accountOf(res *resource, id string) string {
 
 // create answers PUT on a list.
 func (req *request) create(res *resource) (*reply, error) {
-	data, err := req.object()
+	data, err := req.document()
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (req *request) createdPath(res *resource, id string) string {
 // change answers POST and PATCH on a document.
 func (req *request) change(res *resource, how mode) (*reply, error) {
 	id := req.route.arg()
-	data, err := req.object()
+	data, err := req.document()
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +182,9 @@ func (e *edit) run(data map[string]any) error {
 				e.errs.add(path, code, detail)
 			}
 		}
+	}
+	if e.req.needsBody && !e.req.bodied {
+		e.errs.add("data", "required", map[string]any{"message": "Field is required but missing: the request has no body"})
 	}
 	e.checkAddresses()
 	if slices.Contains(metaflowTypes[:], e.res.typ) {

@@ -12,7 +12,7 @@ import (
 func metaflows() *resource {
 	change := func(how mode) func(*request) (*reply, error) {
 		return func(req *request) (*reply, error) {
-			data, err := req.object()
+			data, err := req.document()
 			if err != nil {
 				return nil, err
 			}

@@ -41,6 +41,8 @@ type request struct {
 	data        any            // tree; an empty object when there was no body
 	contentType string
 	body        []byte // a body that is not JSON
+	bodied      bool   // there was a body, if only {}
+	needsBody   bool   // what is asked for is to write the body: there has to be one
 
 	route    route
 	token    string    // as presented
@@ -135,7 +137,7 @@ func (req *request) readBody(limit int64) error {
 		}
 		return invalidBody("The body did not arrive in whole")
 	}
-	if len(body) == 0 {
+	if req.bodied = len(body) > 0; !req.bodied {
 		return nil
 	}
 	switch {
@@ -319,6 +321,13 @@ func (req *request) flag(name string, otherwise bool) bool {
 		return false
 	}
 	return otherwise
+}
+
+// document is the data of a write that is nothing without it: when there is no body at all, the edit is refused together
+// with what else is wrong with it. An empty document is one.
+func (req *request) document() (map[string]any, error) {
+	req.needsBody = true
+	return req.object()
 }
 
 // object is the data of a write.

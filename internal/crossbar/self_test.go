@@ -4,6 +4,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"bugle/internal/crossbar"
 )
 
 // TestPlainUserServesThemselves: a user without priv_level admin edits what is theirs, reads the directory, and nothing
@@ -18,6 +20,7 @@ func TestPlainUserServesThemselves(t *testing.T) {
 	directory := w.must("PUT", w.own("/directories"), `{"name":"All"}`).str("id")
 	flow := w.must("PUT", w.own("/callflows"), `{"numbers":["1"],"flow":{}}`).str("id")
 	child := w.must("PUT", "/v2/accounts/"+w.account, `{"name":"Child"}`).str("id")
+	w.phones.list[w.account] = []crossbar.Registration{{DeviceID: mine.str("id")}, {DeviceID: theirs}}
 	login := w.raw("PUT", "/v2/user_auth", `{"data":{"credentials":"`+md5Of("me:pw")+`","account_name":"acme"}}`)
 	token, _ := login.body["auth_token"].(string)
 	for _, c := range []struct {
@@ -38,7 +41,8 @@ func TestPlainUserServesThemselves(t *testing.T) {
 		{"GET", w.own("/users/" + me + "/devices"), "", 200},
 		{"GET", w.own("/users/" + other + "/devices"), "", 403},
 		{"GET", w.own("/devices"), "", 200},
-		{"POST", w.own("/devices/" + mine.str("id") + "/sync"), `{}`, 403},
+		{"POST", w.own("/devices/" + mine.str("id") + "/sync"), `{}`, 202},
+		{"POST", w.own("/devices/" + theirs + "/sync"), `{}`, 403},
 		{"GET", w.own("/devices/" + mine.str("id")), "", 200},
 		{"PATCH", w.own("/devices/" + mine.str("id")), `{"do_not_disturb":{"enabled":true}}`, 200},
 		{"PATCH", w.own("/devices/" + mine.str("id")), `{"sip":{"password":"guessable"}}`, 403},
@@ -82,7 +86,7 @@ func TestPlainUserServesThemselves(t *testing.T) {
 // selfService are the routes that a plain user may use, with the verbs; {own} stands for the id of what is theirs.
 var selfService = map[string]string{
 	"/users": "GET", "/users/{own}": "GET PATCH POST", "/users/{own}/vcard": "GET", "/users/{own}/photo": "DELETE GET POST",
-	"/devices": "GET", "/devices/{own}": "GET PATCH POST", "/users/{own}/devices": "GET",
+	"/devices": "GET", "/devices/{own}": "GET PATCH POST", "/devices/{own}/sync": "POST", "/users/{own}/devices": "GET",
 	"/users/{own}/metaflows": "DELETE GET PATCH POST", "/devices/{own}/metaflows": "DELETE GET PATCH POST",
 	"/vmboxes": "GET", "/vmboxes/{own}": "GET PATCH POST", "/users/{own}/vmboxes": "GET",
 	"/vmboxes/{own}/messages": "DELETE GET POST PUT", "/vmboxes/{own}/messages/{own}": "DELETE GET POST",

@@ -6,7 +6,7 @@ curl -v -X GET \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/callflows
 
 # The page leaves the body out: a callflow without numbers.
-#= 400 data.numbers
+#= 400 data.numbers.required
 curl -v -X PUT \
     -H "X-Auth-Token: {AUTH_TOKEN}" \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/callflows
@@ -16,8 +16,8 @@ curl -v -X GET \
     -H "X-Auth-Token: {AUTH_TOKEN}" \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/callflows/{CALLFLOW_ID}
 
-# The page leaves the body out: an empty one is {}, and merging nothing into a valid document is no mistake.
-#= 200 data.flow
+# The page leaves the body out: there is nothing to merge.
+#= 400 data.data.required
 curl -v -X PATCH \
     -H "X-Auth-Token: {AUTH_TOKEN}" \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/callflows/{CALLFLOW_ID}

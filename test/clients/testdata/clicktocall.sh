@@ -23,8 +23,8 @@ curl -v -X POST \
     -H "X-Auth-Token: {AUTH_TOKEN}" \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/clicktocall/{C2C_ID}
 
-# The page leaves the body out: merging nothing is no mistake.
-#= 200 data.extension
+# The page leaves the body out: there is nothing to merge.
+#= 400 data.data.required
 curl -v -X PATCH \
     -H "X-Auth-Token: {AUTH_TOKEN}" \
     http://{SERVER}:8000/v2/accounts/{ACCOUNT_ID}/clicktocall/{C2C_ID}
