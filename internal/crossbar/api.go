@@ -42,6 +42,7 @@ type Options struct {
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Limits         Limits
+	HashCost       HashCost    // of credentials; the zero value but in tests
 	Mail           Mailer      // nil: recoveries are refused with 501
 	UIURLs         []string    // under which recovery mails may link for every account
 	Version        string      // shown in the envelope of authenticated requests
@@ -87,7 +88,7 @@ func New(opts Options) (*API, error) {
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	limits := opts.Limits.orDefault()
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(), recoveries: newRecoveries(), printer: newPrinter(),
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
 		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}

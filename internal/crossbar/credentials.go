@@ -23,21 +23,31 @@ import (
 // not say which user it is: the hash itself is the key to look up. Two users of an account still differ, the name is
 // part of what is hashed; and a wrong login costs the same whether or not the name exists.
 const (
-	argonTime    = 2
-	argonMemory  = 19 * 1024 // KiB
-	argonThreads = 1
-
+	argonThreads     = 1
 	maxWaitingHashes = 64
 )
 
+// HashCost is what one argon2id hash of a credential costs, for the server and for who guesses. Hashes of another cost are
+// not recognised: it stays what it was when the first account was made. The zero value is the cost to use: 2 passes over
+// 19 MiB.
+type HashCost struct {
+	Passes uint32
+	Memory uint32 // KiB, at least 8
+}
+
 // hasher bounds how many hashes are computed at once: each takes 19 MiB and tens of milliseconds.
 type hasher struct {
+	cost    HashCost
 	slots   chan struct{}
 	waiting chan struct{}
 }
 
-func newHasher() *hasher {
-	return &hasher{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))), waiting: make(chan struct{}, maxWaitingHashes)}
+func newHasher(cost HashCost) *hasher {
+	if cost == (HashCost{}) {
+		cost = HashCost{Passes: 2, Memory: 19 * 1024}
+	}
+	return &hasher{cost: cost, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
+		waiting: make(chan struct{}, maxWaitingHashes)}
 }
 
 // hash returns the printable argon2id hash. KindLimited when too many wait already.
@@ -54,7 +64,7 @@ func (h *hasher) hash(ctx context.Context, secret string, salt []byte) (string, 
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	return hex.EncodeToString(argon2.IDKey([]byte(secret), salt, argonTime, argonMemory, argonThreads, 32)), nil
+	return hex.EncodeToString(argon2.IDKey([]byte(secret), salt, h.cost.Passes, h.cost.Memory, argonThreads, 32)), nil
 }
 
 // credentialForms are the two hashes that clients present for a user.

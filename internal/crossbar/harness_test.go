@@ -45,6 +45,9 @@ const (
 	testAPIKey   = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 )
 
+// testStart is when each test begins.
+var testStart = time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)
+
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -184,12 +187,13 @@ func (flows) NormaliseNumber(_ bugle.Account, number string) string {
 func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, clock: &clock{at: time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC)},
+	w := &world{t: t, clock: &clock{at: testStart},
 		phones: &phones{list: map[string][]crossbar.Registration{}}, calls: &calls{list: map[string][]crossbar.Channel{}}}
 	var err error
 	if w.sealer, err = store.NewSealer(bytes.Repeat([]byte{7}, 32)); err != nil {
 		t.Fatal(err)
 	}
+	w.master, w.account = begun(t, filepath.Join(dir, "bugle.db"))
 	if w.store, err = store.OpenSQLite(context.Background(), filepath.Join(dir, "bugle.db"), store.Options{Now: w.clock.now}); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +208,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	}
 	opts := crossbar.Options{Store: w.store, Cache: cache, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
 		Egress: egress.New(nil), Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
-		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000},
+		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000}, HashCost: cheapHash,
 		OnPanic: func(v any) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -217,12 +221,7 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.api.Close)
-	created := false
-	if w.master, created, err = w.api.EnsureMaster(context.Background(), testPassword, testAPIKey, nil); err != nil || !created {
-		t.Fatal(created, err)
-	}
 	w.token = w.keyToken(testAPIKey)
-	w.account = w.newAccount("Acme")
 	t.Cleanup(func() {
 		if len(w.panics) > 0 {
 			t.Error("panics:", w.panics)
