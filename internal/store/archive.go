@@ -34,7 +34,8 @@ const (
 )
 
 // archived are the tables of a backup: all but those of the migrations. A restore fills them in this order.
-var archived = []string{"settings", "counters", "documents", "document_keys", "document_index", "changes", "bindings", "calls", "messages"}
+var archived = []string{"settings", "counters", "documents", "document_keys", "document_index", "changes", "bindings", "calls", "messages",
+	"attempts", "placements", "spent_tokens"}
 
 // Manifest begins a backup.
 type Manifest struct {

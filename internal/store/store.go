@@ -45,6 +45,7 @@ type Store struct {
 	bindings *groupWriter[bindingWrite]
 	calls    *groupWriter[CallRow]
 	messages *groupWriter[MessageRow]
+	attempts *groupWriter[*attemptWrite]
 }
 
 // commit is one committed change with the document as it is now, for followers in this process.
@@ -82,6 +83,7 @@ func newStore(e engine, opts Options) *Store {
 	s.bindings = newGroupWriter(s, "bindings", bindingsWait, s.writeBindings)
 	s.calls = newGroupWriter(s, "calls", callsWait, s.writeCalls)
 	s.messages = newGroupWriter(s, "messages", messagesWait, s.writeMessages)
+	s.attempts = newGroupWriter(s, "attempts", attemptsWait, s.writeAttempts)
 	s.wg.Go(s.sweepNowAndThen)
 	return s
 }
@@ -94,6 +96,7 @@ func (s *Store) Close() error {
 	s.bindings.close()
 	s.calls.close()
 	s.messages.close()
+	s.attempts.close()
 	s.cancel()
 	s.wg.Wait()
 	s.read.close()
