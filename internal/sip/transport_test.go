@@ -349,6 +349,7 @@ func TestLargeRequestGoesByTCPAndFallsBackToUDP(t *testing.T) {
 
 	listener, err := net.Listen("tcp", here.String())
 	check(t, err)
+	check(t, listener.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Second)))
 	_, err = l.s.Request(large("by-tcp"), Destination{Addr: here}, func(r Result) { results <- r })
 	check(t, err)
 	stream, err := listener.Accept()

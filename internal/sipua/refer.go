@@ -31,7 +31,7 @@ func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message, attended *ca
 		to = value
 		n++
 	}
-	address, err := sip.ParseAddress(to)
+	address, err := referTo(to)
 	if n != 1 || err != nil { // RFC 3515 §2.4.2
 		l.agent.reply(tx, req, 400, "One Refer-To")
 		return
@@ -71,6 +71,15 @@ func (l *leg) referred(tx *sip.ServerTransaction, req *sip.Message, attended *ca
 		l.notify(r, 100)
 	}
 	l.post(call.Transfer{Target: target, Attended: attended, Progress: func(status int) { l.progress(r, status) }})
+}
+
+// referTo reads a Refer-To. Phones send a URI with headers without its angle brackets; those headers are still the URI's,
+// though RFC 3261 §20 forbids that form.
+func referTo(value string) (sip.Address, error) {
+	if strings.Contains(value, "?") && !strings.Contains(value, "<") {
+		value = "<" + strings.TrimSpace(value) + ">"
+	}
+	return sip.ParseAddress(value)
 }
 
 // transferTarget is what the call layer dials: the user part of a URI of the party's own realm or of an address, the

@@ -40,7 +40,7 @@ func (a *Agent) named(r replaces, account string) (d call.Dialog, answered bool)
 
 // attended reads the Replaces of a REFER, nil for none; one that names no dialog of the account is the zero Dialog.
 func (a *Agent) attended(req *sip.Message, account string) *call.Dialog {
-	address, err := sip.ParseAddress(req.Header("Refer-To"))
+	address, err := referTo(req.Header("Refer-To"))
 	if err != nil {
 		return nil
 	}

@@ -30,29 +30,35 @@ func TestReferWithReplaces(t *testing.T) {
 	_, _ = s.answered(rival)
 	wrong := *other
 	wrong.tag = "x"
+	uri := func(replaces string) string {
+		return "<sip:" + s.udp.String() + "?Subject=x&replaces=" + replaces + ">"
+	}
+	bare := func(replaces string) string { return "sip:1001@acme.test?replaces=" + replaces } // RFC 3261 §20 wants it in <>
 	for _, tt := range []struct {
 		replaces string
 		found    bool
 	}{{other.replaces(), true}, {strings.Replace(other.replaces(), ";to-tag", ";early-only;to-tag", 1), true},
 		{rival.replaces(), false}, {wrong.replaces(), false}, {"nothing@nowhere;to-tag=a;from-tag=b", false}, {"nothing", false}} {
-		p.within("REFER", []string{"Refer-To: <sip:" + s.udp.String() + "?Subject=x&replaces=" + escaped(tt.replaces) + ">"}, "")
-		p.expect(202)
-		p.respond(p.expectRequest(sip.NOTIFY), 200, "", nil, "")
-		e := next[call.Transfer](k)
-		want := call.Dialog{}
-		if tt.found {
-			want = call.Dialog{Leg: leg, Call: otherSink}
+		for _, to := range []string{uri(escaped(tt.replaces)), bare(escaped(tt.replaces)), bare(tt.replaces)} {
+			p.within("REFER", []string{"Refer-To: " + to}, "")
+			p.expect(202)
+			p.respond(p.expectRequest(sip.NOTIFY), 200, "", nil, "")
+			e := next[call.Transfer](k)
+			want := call.Dialog{}
+			if tt.found {
+				want = call.Dialog{Leg: leg, Call: otherSink}
+			}
+			if e.Attended == nil || *e.Attended != want {
+				t.Errorf("%s: %+v", to, e.Attended)
+			}
+			e.Progress(481)
+			m := p.expectRequest(sip.NOTIFY)
+			if !strings.HasPrefix(string(m.Body()), "SIP/2.0 481 ") || !strings.Contains(m.Header("Subscription-State"), "terminated") {
+				t.Errorf("%s", m)
+			}
+			p.respond(m, 200, "", nil, "")
+			p.barrier()
 		}
-		if e.Attended == nil || *e.Attended != want {
-			t.Errorf("%s: %+v", tt.replaces, e.Attended)
-		}
-		e.Progress(481)
-		m := p.expectRequest(sip.NOTIFY)
-		if !strings.HasPrefix(string(m.Body()), "SIP/2.0 481 ") || !strings.Contains(m.Header("Subscription-State"), "terminated") {
-			t.Errorf("%s", m)
-		}
-		p.respond(m, 200, "", nil, "")
-		p.barrier()
 	}
 }
 
