@@ -209,6 +209,9 @@ func TestRFCTable(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| (\d{3,5}) \| (yes|partial|no) \| ([^|]*) \| ([^|]*) \|`)
 	rows := map[string][]string{}
 	for _, m := range row.FindAllStringSubmatch(string(table), -1) {
+		if rows[m[1]] != nil {
+			t.Errorf("docs/rfc.md has two rows for RFC %s", m[1])
+		}
 		rows[m[1]] = m[2:]
 	}
 	cited := map[string]map[string]bool{}

@@ -153,6 +153,7 @@ func TestOffersThatCannotBeTaken(t *testing.T) {
 		{"no session description", "hello", nil, 400},
 		{"another type", offerSDP, []string{"Content-Type: application/xml"}, 415},
 		{"packed", offerSDP, []string{"Content-Encoding: gzip"}, 415},
+		{"an answer nobody wants", offerSDP, []string{"Accept: text/nobodyKnowsThis, application/xml;q=1"}, 406},
 		{"session interval", offerSDP, []string{"Supported: timer", "Session-Expires: 60"}, 422},
 		{"contact", offerSDP, []string{"Contact: <tel:1>"}, 400},
 	} {
@@ -168,6 +169,19 @@ func TestOffersThatCannotBeTaken(t *testing.T) {
 	case in := <-s.calls:
 		t.Errorf("a call reached the call layer: %+v", in)
 	default:
+	}
+	s.settled()
+}
+
+func TestAnAcceptThatLeavesRoomForTheAnswer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	for _, accept := range []string{"", "text/plain, Application/SDP;q=0.1", "application/*", "*/*"} {
+		p := s.peer("ann")
+		p.invite("411", []string{"Accept: " + accept}, offerSDP)
+		in, _ := s.incoming()
+		in.Leg.Hangup(call.UserBusy)
+		p.ack(p.expect(486), p.target)
 	}
 	s.settled()
 }

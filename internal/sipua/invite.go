@@ -47,6 +47,10 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 	if !a.readableBody(tx, req) {
 		return
 	}
+	if !takesSDP(req) {
+		a.reply(tx, req, 406, "", header{"Warning", `399 bugle "An INVITE is answered with application/sdp, which Accept leaves out"`})
+		return
+	}
 	l := a.newInbound(tx, req)
 	l.uas.timer, l.realm, l.account = timer, strings.ToLower(id.account.Realm), id.account.ID
 	if !l.offer(tx, req, id.device.Codecs) {
@@ -98,6 +102,23 @@ func (a *Agent) readableBody(tx *sip.ServerTransaction, req *sip.Message) bool {
 		return false
 	}
 	return true
+}
+
+// takesSDP says whether the Accept of an INVITE leaves room for our answer (RFC 3261 §20.1). Without one it does, and so
+// does an empty one, which phones mean no harm with.
+func takesSDP(req *sip.Message) bool {
+	all := true
+	for value := range req.Headers("Accept") {
+		kind, _, _ := strings.Cut(value, ";")
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "application/sdp", "application/*", "*/*":
+			return true
+		case "":
+		default:
+			all = false
+		}
+	}
+	return all
 }
 
 // newInbound makes the leg of an INVITE, not yet in the table.
