@@ -154,7 +154,11 @@ func TestTenFailuresCloseOnePairOnly(t *testing.T) {
 	if p.refused(penaltyKey{"bob@acme.test", here}) || p.refused(penaltyKey{"ann@acme.test", here.Next()}) {
 		t.Error("another pair is closed")
 	}
-	now = now.Add(penaltyRefused)
+	now = now.Add(5*time.Minute - 1)
+	if !p.refused(ann) {
+		t.Error("open before five minutes are over")
+	}
+	now = now.Add(1)
 	if p.refused(ann) {
 		t.Error("closed for ever")
 	}
@@ -165,6 +169,22 @@ func TestTenFailuresCloseOnePairOnly(t *testing.T) {
 	if p.refused(ann) {
 		t.Error("six a minute closed the pair")
 	}
+	// Any minute counts, not one that begins with the first failure.
+	bob := penaltyKey{"bob@acme.test", here}
+	for _, second := range []int{0, 58, 58, 58, 58, 58, 61, 61, 61, 61} {
+		if p.refused(bob) {
+			t.Errorf("closed at %d s", second)
+		}
+		p.now = func() time.Time { return now.Add(time.Duration(second) * time.Second) }
+		p.failed(bob)
+	}
+	if p.refused(bob) {
+		t.Error("nine in a minute closed the pair")
+	}
+	if p.failed(bob); !p.refused(bob) {
+		t.Error("ten in a minute are let through")
+	}
+	p.now = func() time.Time { return now }
 	p.succeeded(ann)
 	for range 9 {
 		p.failed(ann)

@@ -30,9 +30,20 @@ type penaltyKey struct {
 }
 
 type penalty struct {
-	failures int
-	since    time.Time // start of the minute that is counted
-	closed   time.Time // refused until then
+	failed [penaltyFailures]int64 // when the last wrong responses came, Unix nanoseconds, in a ring
+	next   int                    // place of the oldest
+	closed time.Time              // refused until then
+}
+
+// recent counts the failures within penaltyWindow.
+func (e *penalty) recent(now time.Time) (n int) {
+	from := now.Add(-penaltyWindow).UnixNano()
+	for _, at := range e.failed {
+		if at > from {
+			n++
+		}
+	}
+	return n
 }
 
 func newPenalties(now func() time.Time) *penalties {
@@ -57,19 +68,16 @@ func (p *penalties) failed(key penaltyKey) time.Duration {
 		if len(p.pairs) >= maxPenalties {
 			p.makeRoom(now)
 		}
-		e = &penalty{since: now}
+		e = &penalty{}
 		p.pairs[key] = e
 	}
-	if now.Sub(e.since) >= penaltyWindow {
-		e.since, e.failures = now, 0
-	}
-	e.failures++
-	if e.failures >= penaltyFailures {
-		e.closed = now.Add(penaltyRefused)
-		e.failures = 0
+	e.failed[e.next] = now.UnixNano()
+	e.next = (e.next + 1) % penaltyFailures
+	switch n := e.recent(now); {
+	case n >= penaltyFailures:
+		*e = penalty{closed: now.Add(penaltyRefused)}
 		return penaltyDelay
-	}
-	if e.failures > penaltyDelayed {
+	case n > penaltyDelayed:
 		return penaltyDelay
 	}
 	return 0
@@ -85,7 +93,7 @@ func (p *penalties) succeeded(key penaltyKey) {
 // makeRoom forgets what is over, and when nothing is, a sixteenth of the rest, those first that are not closed.
 func (p *penalties) makeRoom(now time.Time) {
 	for k, e := range p.pairs {
-		if now.Sub(e.since) >= penaltyWindow && !e.closed.After(now) {
+		if e.recent(now) == 0 && !e.closed.After(now) {
 			delete(p.pairs, k)
 		}
 	}

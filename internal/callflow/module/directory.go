@@ -26,8 +26,9 @@ const (
 // directory: the caller is answered, keys the first letters of a name, and is connected with the person.
 //
 // One match is confirmed with 1, when the directory asks for it. Several are counted: 2 to 9 add letters, # or silence
-// lead to the list, in which 1 connects, 2 reads the next name and 3 or * starts over. 0 leaves by "_" anywhere. Every
-// key cuts every prompt. Three rounds without a key end it.
+// lead to the list, in which 1 connects, 2 reads the next name and 3 or * starts over. 0 leaves by "_" anywhere, except
+// where it is the next digit of an extension or a number that somebody is found by. Every key cuts every prompt. Three
+// rounds without a key end it.
 func (m *modules) directory(ctx context.Context, step *callflow.Step) callflow.Next {
 	id := step.Data().String("id")
 	doc, err := m.Documents.Directory(ctx, step.Account.ID, id)
@@ -121,8 +122,16 @@ func (d *search) collect(ctx context.Context) state {
 		d.ended = 'm'
 	}
 	switch {
+	case d.ended == '0' && d.continues('0'):
+		d.letters += "0"
+		if len(d.letters) < d.most {
+			return (*search).collect
+		}
+		d.ended = 'm'
 	case d.ended == '0':
 		return d.zero(ctx, (*search).collect)
+	}
+	switch {
 	case d.ended == '*':
 		return d.restart(nil)
 	case d.letters == "":
@@ -131,6 +140,16 @@ func (d *search) collect(ctx context.Context) state {
 		return d.restart(d.Speech.SpecifyMinimum(ctx, d.step.Account.ID, d.step.Language, d.least))
 	}
 	return (*search).find
+}
+
+// continues tells whether the key goes on with what somebody is found by: of 0, that it belongs to the extension of a
+// person whose name has no letters, or to a name with numbers.
+func (d *search) continues(key byte) bool {
+	if d.letters == "" {
+		return false
+	}
+	_, found := d.people.Search(d.letters+string(key), directory.Fields(d.doc.SearchFields)).First()
+	return found
 }
 
 // silence is a round in which nothing was keyed.

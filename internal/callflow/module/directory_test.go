@@ -246,6 +246,14 @@ var directoryDialogues = []struct {
 			press 5 3 3
 			heard found
 			hear 2 dir-result_number Ann_Lee`},
+	{"a letter after the count that is the last of max_dtmf searches at once", func(d *bugle.Directory) { d.MaxDTMF = 4 }, `
+			dial 411
+			hear dir-enter_person_name
+			press 5 3 3
+			hear found 2 keep-typing
+			press 7
+			heard dir-found
+			hear Anna_Leeson`},
 	{"max_dtmf below min_dtmf", func(d *bugle.Directory) { d.MaxDTMF = 2 }, `
 			dial 411
 			hear dir-enter_person_name
@@ -385,6 +393,54 @@ func TestDirectoryTypeAhead(t *testing.T) {
 		hear found 2 dir-result_number Ann_Lee
 		press 1
 		rings 1002`)
+}
+
+// As KAZOO does: what was keyed for something else spells nobody.
+func TestDirectoryForgetsKeysFromBefore(t *testing.T) {
+	t.Parallel()
+	h := office(t, nil)
+	h.Callflow("slow", "415", `{"module":"answer","data":{},"children":{"_":{"module":"sleep","data":{"duration":5},
+		"children":{"_":{"module":"directory","data":{"id":"dir"}}}}}}`)
+	h.Play(`
+		dial 415
+		answered
+		press 6 3 3 #
+		hear dir-enter_person_name dir-enter_person_name
+		press 6 3 3 #
+		hear dir-found`)
+}
+
+// A name without a letter is found by the extension, zeros and all, though 0 leaves anywhere else.
+func TestDirectoryFindsByExtensionWhoHasNoLetters(t *testing.T) {
+	t.Parallel()
+	h := office(t, nil)
+	h.Person("1005", "\u2605", "", "dir")
+	h.Person("1007", "\u2606", "", "dir")
+	h.Play(`
+		dial 412
+		hear dir-enter_person_name
+		press 1 0 0 5
+		hear dir-found
+		press 3
+		hear dir-enter_person_name
+		press 1 0 0 #
+		hear found 2
+		press 3
+		hear dir-enter_person_name
+		press 1 0 0 0
+		rings 1009
+		hangs up
+		dial 411
+		hear dir-enter_person_name
+		press 1 0 3 0
+		hear dir-invalid_key`)
+	h = office(t, func(d *bugle.Directory) { d.MaxDTMF = 2 })
+	h.Person("1005", "\u2605", "", "dir")
+	h.Play(`
+		dial 412
+		hear dir-enter_person_name
+		press 1 0
+		heard dir-found`)
 }
 
 func TestDirectoryWithoutMembers(t *testing.T) {
