@@ -18,6 +18,7 @@ import (
 type configFile struct {
 	loaded bool
 	values map[string]any
+	err    error // of the file as a whole; kong would say it of whichever flag it asks for first
 }
 
 // Validate is part of kong.Resolver; unknown keys are refused in Resolve, where the command is known.
@@ -26,10 +27,8 @@ func (c *configFile) Validate(*kong.Application) error { return nil }
 // Resolve is part of kong.Resolver.
 func (c *configFile) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !c.loaded {
-		if err := c.load(ctx); err != nil {
-			return nil, err
-		}
 		c.loaded = true
+		c.err = c.load(ctx)
 	}
 	for _, name := range flag.Envs {
 		if _, set := os.LookupEnv(name); set {
@@ -54,9 +53,12 @@ func (c *configFile) load(ctx *kong.Context) error {
 	path := ""
 	var known []string
 	for _, flag := range ctx.Flags() {
-		known = append(known, flag.Name)
-		if flag.Name == "config" {
+		switch flag.Name {
+		case "config":
 			path, _ = ctx.FlagValue(flag).(string)
+		case "help":
+		default:
+			known = append(known, flag.Name)
 		}
 	}
 	if path == "" {
@@ -64,13 +66,13 @@ func (c *configFile) load(ctx *kong.Context) error {
 	}
 	k := koanf.New("\x00") // no key contains it: keys stay as written
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("--config: %s: %w", path, err)
 	}
 	c.values = k.Raw()
 	for key := range c.values {
-		if !slices.Contains(known, key) || key == "config" || key == "help" {
+		if !slices.Contains(known, key) {
 			slices.Sort(known)
-			return fmt.Errorf("%s: unknown key %q; known are: %s", path, key, strings.Join(known, ", "))
+			return fmt.Errorf("--config: %s: unknown key %q; known are: %s", path, key, strings.Join(known, ", "))
 		}
 	}
 	return nil

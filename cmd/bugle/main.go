@@ -3,15 +3,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"bugle"
 )
 
 type commands struct {
@@ -60,7 +64,8 @@ func main() {
 
 func run(arguments []string) int {
 	var c commands
-	parser, err := kong.New(&c, kong.Name("bugle"), kong.UsageOnError(), kong.Resolvers(&configFile{}),
+	config := &configFile{}
+	parser, err := kong.New(&c, kong.Name("bugle"), kong.UsageOnError(), kong.Resolvers(config),
 		kong.Description("A hosted phone system: phones register over SIP, callers reach people by spelling their names.\n\n"+
 			"Each flag of serve can also be set in the environment (BUGLE_DATA_DIR) and in the file of --config (data-dir)."))
 	if err != nil {
@@ -68,8 +73,8 @@ func run(arguments []string) int {
 		return 2
 	}
 	parsed, err := parser.Parse(arguments)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bugle:", err)
+	if err = cmp.Or(config.err, err); err != nil {
+		fmt.Fprintln(os.Stderr, "bugle:", plain(err))
 		return 2
 	}
 	if err := unknownEnvironment(parser.Model, os.Environ()); err != nil {
@@ -80,11 +85,19 @@ func run(arguments []string) int {
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "bugle:", err)
+		fmt.Fprintln(os.Stderr, "bugle:", plain(err))
 		if exit, ok := errors.AsType[*exitError](err); ok {
 			return exit.status
 		}
 		return 1
 	}
 	return 0
+}
+
+// plain is what an error says to the person at the terminal, without the names of functions and kinds that logs have.
+func plain(err error) string {
+	if e, ok := errors.AsType[*bugle.Error](err); ok && e.Op != "" && e.Message != "" {
+		return strings.Replace(err.Error(), e.Op+": "+e.Kind.String()+": ", "", 1)
+	}
+	return err.Error()
 }

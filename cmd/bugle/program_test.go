@@ -176,7 +176,8 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		arguments   []string
 		want        string
 	}{
-		{"unknown key", nil, []string{"--config", file("datadir: x\n")}, `unknown key "datadir"`},
+		{"unknown key", nil, []string{"--config", file("datadir: x\n")}, `unknown key "datadir"; known are: acme, `},
+		{"unknown key, whose it is", nil, []string{"--config", file("help: x\n")}, "bugle: --config: "},
 		{"unknown variable", []string{"BUGLE_DATADIR=x"}, nil, "unknown environment variable BUGLE_DATADIR"},
 		{"ports", nil, []string{"--rtp-ports", "5-1"}, "--rtp-ports"},
 		{"address", nil, []string{"--http", "8000"}, "--http"},
@@ -194,13 +195,15 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		{"page", nil, []string{"--ui-urls", "ui.example.com"}, "--ui-urls"},
 		{"tokens", nil, []string{"--api-tokens=-1"}, "--api-tokens"},
 		{"proxies", nil, []string{"--trusted-proxies", "proxy.example.com"}, "--trusted-proxies"},
-		{"network", nil, []string{"--egress-allow", "ten"}, "--egress-allow"},
+		{"network", nil, []string{"--egress-allow", "ten"}, `bugle: --egress-allow: "ten" is no network`},
 		{"file's value", nil, []string{"--config", file("max-calls: none\n")}, "max-calls"},
 		{"file beats default", nil, []string{"--config", file("max-calls: 0\n")}, "--max-calls: 0"},
 		{"environment beats file", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--config", file("max-calls: 0\n")}, "--max-calls: -7"},
 		{"flag beats environment", []string{"BUGLE_MAX_CALLS=-7"}, []string{"--max-calls=-9"}, "--max-calls: -9"},
 		{"days", nil, []string{"--call-record-days", "0"}, "--call-record-days: 0; 1 to"},
 		{"outage", nil, []string{"--calls-without-database", "0s"}, "--calls-without-database: 0s; at least"},
+		{"speech", nil, []string{"--speech-url", "localhost:8880"}, "--speech-url"},
+		{"link", nil, []string{"--public-url", "ftp://x.example"}, "--public-url"},
 		{"not YAML", nil, []string{"--config", file("a: [\n")}, "bugle.yaml"},
 	}
 	for _, c := range refused {

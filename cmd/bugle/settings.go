@@ -107,9 +107,13 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 			return settings{}, fmt.Errorf("%s: %q is not an address and port such as 127.0.0.1:8000", address[0], address[1])
 		}
 	}
-	if s.publicURL != "" {
-		if u, err := url.Parse(s.publicURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return settings{}, fmt.Errorf("--public-url: %q is not a URL such as https://pbx.example.com", s.publicURL)
+	for _, link := range [][3]string{{"--public-url", s.publicURL, "https://pbx.example.com"},
+		{"--speech-url", s.speechURL, "http://127.0.0.1:8880/v1/audio/speech"}} {
+		if link[1] == "" {
+			continue
+		}
+		if u, err := url.Parse(link[1]); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return settings{}, fmt.Errorf("%s: %q is not a URL such as %s", link[0], link[1], link[2])
 		}
 	}
 	if s.maxCalls < 1 {

@@ -2,6 +2,7 @@ package bugletest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -46,7 +47,7 @@ func (e Event) String() string {
 	case EventHeard:
 		return "heard " + e.Heard.String()
 	case EventEnded:
-		return fmt.Sprintf("ended %s: %d %s", side, e.Status, e.Text)
+		return strings.TrimSpace(fmt.Sprintf("ended %s: %d %s", side, e.Status, e.Text))
 	case EventToneOver:
 		return fmt.Sprintf("%s was over after %.1f s", e.Heard, e.Heard.Length.Seconds())
 	case EventHeld:

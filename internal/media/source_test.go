@@ -33,6 +33,8 @@ func TestSourceRules(t *testing.T) {
 		{"the signalling address", []step{{0, router, false, false}, {20, router, false, false}, {40, router, true, true}}, router},
 		{"a stranger", []step{{0, stranger, false, false}, {20, stranger, false, false}, {40, stranger, false, false}, {60, stranger, false, false}}, described},
 		{"a stranger in between", []step{{0, router, false, false}, {1, stranger, false, false}, {20, router, false, false}, {21, stranger, false, false}, {40, router, true, true}}, router},
+		{"two ports by turns", []step{{0, router, false, false}, {1, router2, false, false}, {20, router, false, false}, {21, router2, false, false},
+			{40, router, false, false}, {60, router, false, false}, {80, router, true, true}}, router},
 		{"the signalling address, too late", []step{{5001, router, false, false}, {5020, router, false, false}, {5040, router, false, false}}, described},
 		{"the SDP's address, late", []step{{5001, rebound, false, false}, {5020, rebound, false, false}, {5040, rebound, true, true}}, rebound},
 		{"a new port while the old one speaks", []step{{0, described, true, false}, {20, described, true, false}, {40, described, true, false},

@@ -213,12 +213,11 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// ownRealm says whether a device may use this host in the URI that it addresses: its own realms, an address, or a name
-// that is nobody's realm. Another account's realm is refused with 403; when that is false the request has been answered.
+// ownRealm says whether a device may use this host in the URI that it addresses: its account's realm, an address, or a name
+// that is nobody's realm, as that of its sip.realm after the account has moved. Another account's realm is refused with 403; when that is false the request has been answered.
 func (a *Agent) ownRealm(ctx context.Context, tx *sip.ServerTransaction, req *sip.Message, id identity, uri sip.URI) bool {
 	host := strings.ToLower(strings.TrimSuffix(uri.Host, "."))
-	if host == "" || host == strings.ToLower(id.account.Realm) || host == strings.ToLower(id.device.SIP.Realm) ||
-		isAddress(host) {
+	if host == "" || host == strings.ToLower(id.account.Realm) || isAddress(host) {
 		return true
 	}
 	other, err := a.opts.Directory.AccountByRealm(ctx, host)

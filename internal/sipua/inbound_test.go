@@ -221,6 +221,25 @@ func TestADeviceIsKnownByItsAddress(t *testing.T) {
 	}
 	in.Leg.Hangup(call.UserBusy)
 	p.ack(p.expect(486), "sip:100@elsewhere.test")
+	p.request("REGISTER", "sip:rival.test", nil, "") // the address makes calls, but takes nobody's place
+	p.expect(401)
+}
+
+// TestADeviceKnownByItsAddressHasNoPassword: one that is left over from its time with sip.method "password" opens nothing.
+func TestADeviceKnownByItsAddressHasNoPassword(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	s.devices.mu.Lock()
+	s.devices.devices = append(s.devices.devices, testDevice{"acme", bugle.Device{ID: "gateway", Enabled: true,
+		SIP: bugle.DeviceSIP{Method: "ip", IP: "192.0.2.7", Username: "gateway"}}, "secret"})
+	s.devices.mu.Unlock()
+	p := s.peer("gateway")
+	p.request("INVITE", "sip:100@acme.test", nil, offerSDP)
+	res := p.expect(401)
+	p.ack(res, "sip:100@acme.test")
+	p.request("INVITE", "sip:100@acme.test", []string{authorization(t, res, "INVITE", "sip:100@acme.test", "gateway", "secret", 1)}, offerSDP)
+	p.ack(p.expect(401), "sip:100@acme.test")
+	p.register(401)
 }
 
 func TestALostAckEndsTheCallWithBye(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"bugle"
 	"bugle/internal/sip"
 )
 
@@ -78,9 +79,32 @@ func TestRegisterStatuses(t *testing.T) {
 	}
 }
 
+func TestNoPhoneOfADisabledAccountIsServed(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p, gateway := s.peer("ann"), s.peer("whoever")
+	p.register(200)
+	s.devices.mu.Lock()
+	s.devices.accounts[0].Enabled = false
+	s.devices.devices = append(s.devices.devices, testDevice{"acme", bugle.Device{ID: "gateway", Enabled: true,
+		SIP: bugle.DeviceSIP{Method: "ip", IP: "127.0.0.1", Username: "gateway"}}, ""})
+	s.devices.mu.Unlock()
+	p.register(403)
+	gateway.request("INVITE", "sip:100@acme.test", nil, offerSDP)
+	gateway.ack(gateway.expect(403), "sip:100@acme.test")
+	select {
+	case in := <-s.calls:
+		t.Errorf("a call reached the call layer: %+v", in)
+	default:
+	}
+}
+
 func TestAnotherAccountsRealmIsRefused(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
+	s.devices.mu.Lock()
+	s.devices.devices[0].device.SIP.Realm = "rival.test" // which was the account's once
+	s.devices.mu.Unlock()
 	p := s.peer("ann")
 	p.request("REGISTER", "sip:acme.test", nil, "")
 	res := p.expect(401)
