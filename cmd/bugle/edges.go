@@ -72,31 +72,53 @@ func (c channels) HangupChannel(accountID, id string) error {
 	return &bugle.Error{Op: "channels.HangupChannel", Kind: bugle.KindNotFound, Message: "no such channel"}
 }
 
-// moveWait is how long a call may take to say whether a leg of it can be moved: it says so at once unless it is over.
-const moveWait = 3 * time.Second
+// answerWait is how long a call may take to say what came of a command: it says so at once unless it is over.
+const answerWait = 3 * time.Second
 
-func (c channels) MoveChannel(ctx context.Context, accountID, id, number, callflowID string) error {
-	fail := func(kind bugle.Kind, message string) error {
-		return &bugle.Error{Op: "channels.MoveChannel", Kind: kind, Message: message}
+// answered waits for what a call's loop says to a command.
+func answered[T any](ctx context.Context, command func(told func(T)) bool) (answer T, err error) {
+	said := make(chan T, 1)
+	if !command(func(v T) { said <- v }) {
+		return answer, &bugle.Error{Op: "channels", Kind: bugle.KindNotFound, Message: "no such channel"}
 	}
-	told := make(chan int, 1)
-	if !c.registry.Move(accountID, id, number, callflowID, func(status int) { told <- status }) {
-		return fail(bugle.KindNotFound, "no such channel")
-	}
-	ctx, cancel := context.WithTimeout(ctx, moveWait)
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
 	select {
-	case status := <-told:
-		switch status {
-		case 100:
-			return nil
-		case 403:
-			return fail(bugle.KindInvalid, "the other leg is no device of the account, and nobody else may have calls moved")
-		}
-		return fail(bugle.KindInvalid, "the channel talks to nobody, or is being transferred already")
+	case answer = <-said:
+		return answer, nil
 	case <-ctx.Done():
-		return fail(bugle.KindNotFound, "the call is over")
+		return answer, &bugle.Error{Op: "channels", Kind: bugle.KindNotFound, Message: "the call is over"}
 	}
+}
+
+func (c channels) MoveChannel(ctx context.Context, accountID, id string, to crossbar.Destination) error {
+	where := call.Destination{Number: to.Number, Callflow: to.CallflowID}
+	for module, endpoint := range map[string]string{"user": to.UserID, "device": to.DeviceID} {
+		if endpoint != "" {
+			data, err := json.Marshal(endpoint)
+			if err != nil {
+				return err
+			}
+			where.Flow = bugle.Flow{Module: module, Data: bugle.Fields{"id": data, "can_call_self": json.RawMessage("true")}}
+		}
+	}
+	status, err := answered(ctx, func(told func(int)) bool { return c.registry.Move(accountID, id, where, told) })
+	if err != nil || status == 100 {
+		return err
+	}
+	message := "the channel is being moved already, or is no part of what goes on in its call"
+	if status == 403 {
+		message = "the other leg is no device of the account, and nobody else may have calls moved"
+	}
+	return &bugle.Error{Op: "channels.MoveChannel", Kind: bugle.KindInvalid, Message: message}
+}
+
+func (c channels) BreakChannel(ctx context.Context, accountID, id string) error {
+	cut, err := answered(ctx, func(told func(bool)) bool { return c.registry.Break(accountID, id, told) })
+	if err == nil && !cut {
+		err = &bugle.Error{Op: "channels.BreakChannel", Kind: bugle.KindInvalid, Message: "nothing is being played to the channel"}
+	}
+	return err
 }
 
 // registrations are the phones that are registered now.

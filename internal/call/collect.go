@@ -77,6 +77,16 @@ func (o *collecting) onEvent(c *Call, p *party, e Event) {
 	}
 }
 
+func (o *collecting) cut(c *Call) bool {
+	if o.token == 0 {
+		return false
+	}
+	o.token = 0
+	c.caller.leg.StopPlay()
+	o.wait(c, o.options.First)
+	return true
+}
+
 // take moves typed keys to the digits until it ends or there are none.
 func (o *collecting) take(c *Call) {
 	for i, key := range c.typed {

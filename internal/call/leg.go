@@ -78,7 +78,7 @@ type (
 	// into NOTIFY (RFC 3515). Attended is set when it names a call with Replaces: then Target only serves the trail.
 	Transfer struct {
 		Target   string
-		Callflow string // id of the callflow to run instead of the target's, "" for that one; only the API asks for it
+		To       Destination // what the API asks for; the zero value for what Target says
 		Attended *Dialog
 		Progress func(status int)
 	}

@@ -66,6 +66,11 @@ func (o *playing) release(c *Call) {
 	}
 }
 
+func (o *playing) cut(c *Call) bool {
+	c.complete(nil)
+	return true
+}
+
 // play starts to play to the caller and returns the token.
 func (c *Call) play(clips []*media.Clip, loop bool) int {
 	c.hear()

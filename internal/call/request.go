@@ -68,6 +68,10 @@ func (c *Call) begin(op operation) {
 		c.complete(ErrEnded)
 		return
 	}
+	if c.moved.Load() != nil { // the flow has yet to see it
+		c.complete(ErrMoved)
+		return
+	}
 	op.begin(c)
 }
 

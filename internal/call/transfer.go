@@ -1,13 +1,16 @@
 package call
 
+import "cmp"
+
 // Transferred is a transfer that the flow has to carry out: what was asked for, by whom, and who is left on the line,
 // who is the call's caller from now on.
 type Transferred struct {
-	Target   string // user part or SIP URI of the Refer-To
-	Callflow string // id of the callflow to run instead of the one that has Target
-	DeviceID string // device that asked
-	UserID   string // its owner
-	Caller   Party  // who is left
+	Target   string      // user part or SIP URI of the Refer-To
+	To       Destination // what the API asked for; the zero value for what Target says
+	DeviceID string      // device that asked, or the caller's own when he was alone
+	UserID   string      // its owner
+	Caller   Party       // who is left
+	Alone    bool        // the caller talked to nobody
 }
 
 // referral is a transfer under way, as the party that asked for it follows it (RFC 3515).
@@ -25,7 +28,7 @@ func (c *Call) transfer(p *party, e Transfer) {
 	if p == c.peer {
 		other = c.caller
 	}
-	c.note("transfer", c.nameOf(p)+" to "+e.Target)
+	c.note("transfer", c.nameOf(p)+" to "+cmp.Or(e.Target, e.To.String()))
 	switch {
 	case device == "":
 		e.Progress(403)
@@ -47,7 +50,7 @@ func (c *Call) transfer(p *party, e Transfer) {
 	c.caller, c.detecting = other, false
 	c.referral = &referral{by: p, progress: e.Progress}
 	c.failed = failure{}
-	c.moved.Store(&Transferred{Target: e.Target, Callflow: e.Callflow, DeviceID: device, UserID: user, Caller: left})
+	c.moved.Store(&Transferred{Target: e.Target, To: e.To, DeviceID: device, UserID: user, Caller: left})
 	c.changed()
 	if d, ok := c.op.(interface{ parted(*Call) }); ok {
 		d.parted(c)

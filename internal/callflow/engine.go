@@ -3,6 +3,7 @@ package callflow
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -189,10 +190,26 @@ func (e *Engine) failed(s *Session, what string, err error) call.Cause {
 func (e *Engine) transferred(ctx context.Context, s *Session, t *call.Transferred) call.Cause {
 	s.DeviceID, s.UserID, s.Caller = t.DeviceID, t.UserID, t.Caller
 	s.nodes, s.hops = 0, 0
-	if t.Callflow != "" {
-		return e.chosen(ctx, s, t.Callflow)
+	switch {
+	case t.To.Callflow != "":
+		return e.chosen(ctx, s, t.To.Callflow)
+	case !t.To.Flow.IsZero():
+		return e.run(ctx, s, orAnew(s, t))
+	case t.To.Number != "":
+		return e.dialed(ctx, s, t.To.Number, true)
 	}
 	return e.dialed(ctx, s, userPart(t.Target), true)
+}
+
+// orAnew is the flow that a call is moved to. A caller who was taken out of a callflow before he talked to anybody begins
+// that one anew when nobody answers him here either; nobody else would have him back.
+func orAnew(s *Session, t *call.Transferred) bugle.Flow {
+	flow := t.To.Flow
+	if t.Alone && s.CallflowID != "" {
+		id, _ := json.Marshal(s.CallflowID)
+		flow.Children = map[string]bugle.Flow{"_": {Module: "callflow", Data: bugle.Fields{"id": id}}}
+	}
+	return flow
 }
 
 // chosen runs a callflow that was asked for by its id and not by a number. Nothing was dialled, so nothing is restricted.

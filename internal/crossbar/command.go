@@ -5,11 +5,10 @@ import (
 	"slices"
 
 	"bugle"
-	"bugle/internal/store"
 )
 
 // channelActions are what can be done to a leg of a call. KAZOO knows more; what is not listed is refused.
-var channelActions = []any{"hangup", "transfer", "callflow"}
+var channelActions = []any{"hangup", "break", "transfer", "callflow", "intercept"}
 
 // refusedCommand refuses a command in KAZOO's form.
 func refusedCommand(message string, cause any) *fault {
@@ -53,12 +52,16 @@ func (req *request) command(c Channel, action any, data map[string]any) (*reply,
 	switch action {
 	case any("hangup"):
 		err = req.api.opts.Channels.HangupChannel(req.account.id, c.ID)
+	case any("break"):
+		err = refusedChannel(c.ID, req.api.opts.Channels.BreakChannel(req.ctx, req.account.id, c.ID))
 	case any("transfer"):
 		err = req.transferChannel(c, data)
 	case any("callflow"):
 		err = req.callflowChannel(c, data)
+	case any("intercept"):
+		err = req.interceptChannel(c, data)
 	default:
-		return nil, refusedCommand("action must be hangup, transfer or callflow", action)
+		return nil, refusedCommand("action must be hangup, break, transfer, callflow or intercept", action)
 	}
 	if err != nil {
 		return nil, req.missing(err, req.route.arg())
@@ -80,29 +83,56 @@ func (req *request) transferChannel(c Channel, data map[string]any) error {
 	}
 	id := c.ID
 	if leg == "bleg" {
-		id = c.OtherLeg
+		if id = c.OtherLeg; id == "" {
+			return refusedCommand("the channel talks to nobody: it has no other leg", c.ID)
+		}
 	}
-	return req.moveChannel(id, target, "")
+	return req.moveChannel(id, Destination{Number: target})
 }
 
 func (req *request) callflowChannel(c Channel, data map[string]any) error {
-	id := stringAt(data, "id")
-	var d store.Document
-	err := error(badIdentifier(id))
-	if bugle.ValidID(id) {
-		d, err = req.api.get(req.ctx, req.account.id, TypeCallflow, id)
-	}
-	if isMissing(err) || !bugle.ValidID(id) {
-		return oneError("id", "not_found", "The id of a callflow of the account", data["id"])
-	}
+	id, err := req.commandID(data, "id", TypeCallflow)
 	if err != nil {
 		return err
 	}
-	return req.moveChannel(c.ID, "", d.ID)
+	return req.moveChannel(c.ID, Destination{CallflowID: id})
 }
 
-func (req *request) moveChannel(id, number, callflowID string) error {
-	err := req.api.opts.Channels.MoveChannel(req.ctx, req.account.id, id, number, callflowID)
+// interceptChannel has a user's phones, or one device, take the leg from whoever has it or is rung for it.
+func (req *request) interceptChannel(c Channel, data map[string]any) error {
+	kind := stringAt(data, "target_type")
+	if !slices.Contains([]string{TypeUser, TypeDevice}, kind) {
+		return oneError("target_type", "enum", "Value must be user or device", data["target_type"])
+	}
+	id, err := req.commandID(data, "target_id", kind)
+	if err != nil {
+		return err
+	}
+	if kind == TypeUser {
+		return req.moveChannel(c.ID, Destination{UserID: id})
+	}
+	return req.moveChannel(c.ID, Destination{DeviceID: id})
+}
+
+// commandID is the id of a document of the account that a command names.
+func (req *request) commandID(data map[string]any, key, typ string) (string, error) {
+	id := stringAt(data, key)
+	if !bugle.ValidID(id) {
+		return "", oneError(key, "not_found", "The id of a "+typ+" of the account", data[key])
+	}
+	_, err := req.api.get(req.ctx, req.account.id, typ, id)
+	if isMissing(err) {
+		err = oneError(key, "not_found", "The id of a "+typ+" of the account", data[key])
+	}
+	return id, err
+}
+
+func (req *request) moveChannel(id string, to Destination) error {
+	return refusedChannel(id, req.api.opts.Channels.MoveChannel(req.ctx, req.account.id, id, to))
+}
+
+// refusedChannel tells why a call did not do as it was told.
+func refusedChannel(id string, err error) error {
 	if err != nil && bugle.KindOf(err) == bugle.KindInvalid {
 		return refusedCommand(errorText(err), id)
 	}

@@ -123,13 +123,23 @@ func (c *calls) HangupChannel(_, id string) error {
 	return nil
 }
 
-func (c *calls) MoveChannel(_ context.Context, _, id, number, callflowID string) error {
+func (c *calls) MoveChannel(_ context.Context, _, id string, to crossbar.Destination) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id == "alone" || id == "" {
-		return &bugle.Error{Kind: bugle.KindInvalid, Message: "the channel talks to nobody"}
+	if id == "moving" {
+		return &bugle.Error{Kind: bugle.KindInvalid, Message: "the channel is being moved already"}
 	}
-	c.ends = append(c.ends, id+" to "+number+callflowID)
+	c.ends = append(c.ends, fmt.Sprintf("%s to %s%s user %s device %s", id, to.Number, to.CallflowID, to.UserID, to.DeviceID))
+	return nil
+}
+
+func (c *calls) BreakChannel(_ context.Context, _, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id == "alone" {
+		return &bugle.Error{Kind: bugle.KindInvalid, Message: "nothing is being played"}
+	}
+	c.ends = append(c.ends, id+" cut")
 	return nil
 }
 

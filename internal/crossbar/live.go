@@ -67,10 +67,14 @@ func (req *request) registrationRow(r Registration) map[string]any {
 
 func channels() *resource {
 	return &resource{noun: "channels",
-		about: "The legs of the calls that are up. POST with an `action` (202): `hangup`; `transfer` connects the leg to `target`, a number of " +
+		about: "The legs of the calls that are up. POST with an `action` (202): `hangup`; `break` cuts short what a callflow plays to the leg; " +
+			"`transfer` connects the leg to `target`, a number of " +
 			"the account, and hangs the other leg up when it is connected (`\"leg\": \"bleg\"`: the other way round; blind only, `moh` and " +
-			"`takeback_dtmf` are not yet in force); `callflow` connects it to the callflow `id`. PUT with `{\"action\": \"metaflow\", \"data\": " +
-			"{\"module\": …, \"data\": {…}}}` does the same with modules of these names. The leg must talk to another one.",
+			"`takeback_dtmf` are not yet in force); `callflow` connects it to the callflow `id`; `intercept` has the phones of `target_id`, by " +
+			"`target_type` a `user` or a `device`, take it. A leg that talks to nobody, or that one of the phones rings for, is taken out of its " +
+			"callflow and the phones stop ringing; when nobody takes an intercepted one, its callflow begins anew. PUT with " +
+			"`{\"action\": \"metaflow\", \"data\": " +
+			"{\"module\": …, \"data\": {…}}}` does the same with modules of these names.",
 		within: map[string]string{"users": "owner_id", "devices": "authorizing_id"},
 		endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodGet: {run: (*request).listChannels}}},

@@ -69,10 +69,21 @@ type Channels interface {
 	Channels(accountID string) []Channel
 	// HangupChannel ends one leg of an account's call; KindNotFound when it is gone.
 	HangupChannel(accountID, id string) error
-	// MoveChannel takes one leg out of its call with the other and connects it to a number of the account, or to the
-	// callflow when an id is given, and returns when that is under way. KindNotFound when the leg is gone, KindInvalid when
-	// it talks to nobody or may not be moved; the message says which.
-	MoveChannel(ctx context.Context, accountID, id, number, callflowID string) error
+	// MoveChannel takes one leg out of its call with the other, or out of the callflow that leads it, connects it elsewhere
+	// and returns when that is under way. KindNotFound when the leg is gone, KindInvalid when it may not be moved; the
+	// message says why.
+	MoveChannel(ctx context.Context, accountID, id string, to Destination) error
+	// BreakChannel cuts short what a callflow plays to one leg. KindNotFound when the leg is gone, KindInvalid when nothing
+	// is played to it.
+	BreakChannel(ctx context.Context, accountID, id string) error
+}
+
+// Destination is what a leg is connected to: one of these.
+type Destination struct {
+	Number     string // of the account
+	CallflowID string
+	UserID     string // whose phones ring
+	DeviceID   string
 }
 
 // Channel is one leg of a call as the API shows it.
