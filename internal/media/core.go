@@ -19,6 +19,7 @@ type core struct {
 	now     instant
 	legs    []*leg
 	wheel   wheel
+	hops    int // ends of loopback pairs that the packet in hand has crossed
 	round   int
 	roundAt instant
 

@@ -142,12 +142,7 @@ func (e *Engine) NewSession(options SessionOptions) (*Session, error) {
 	if closed {
 		return nil, engineClosed
 	}
-	home := 0
-	for i := range e.load {
-		if e.load[i].Load() < e.load[home].Load() {
-			home = i
-		}
-	}
+	home := e.lightest()
 	rtp, rtcp, port, pooled, err := e.open(e.loops[home])
 	if err != nil {
 		return nil, err
@@ -182,6 +177,17 @@ func (e *Engine) NewSession(options SessionOptions) (*Session, error) {
 	e.load[home].Add(1)
 	e.loops[home].attend(s)
 	return s, nil
+}
+
+// lightest is the number of the loop with the fewest sessions.
+func (e *Engine) lightest() int {
+	home := 0
+	for i := range e.load {
+		if e.load[i].Load() < e.load[home].Load() {
+			home = i
+		}
+	}
+	return home
 }
 
 var engineClosed error = &bugle.Error{Op: "media.NewSession", Kind: bugle.KindUnavailable, Message: "the media engine is closed"}

@@ -264,6 +264,10 @@ func (p *epollLoop) readInbox() (stopped bool) {
 
 // attach adds a leg's sockets to the epoll set.
 func (p *epollLoop) attach(l *leg) {
+	w, ok := l.wire.(*rawWire)
+	if !ok { // a twin has none
+		return
+	}
 	place := int32(len(p.places))
 	if last := len(p.free) - 1; last >= 0 {
 		place, p.free = p.free[last], p.free[:last]
@@ -271,7 +275,6 @@ func (p *epollLoop) attach(l *leg) {
 		p.places = append(p.places, nil)
 	}
 	p.places[place] = l
-	w := l.wire.(*rawWire)
 	w.loop, w.place = p, place
 	for i, socket := range []int{w.rtp, w.rtcp} {
 		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: place<<1 | int32(i)}
@@ -282,7 +285,10 @@ func (p *epollLoop) attach(l *leg) {
 }
 
 func (p *epollLoop) detach(l *leg) {
-	w := l.wire.(*rawWire)
+	w, ok := l.wire.(*rawWire)
+	if !ok {
+		return
+	}
 	for _, socket := range []int{w.rtp, w.rtcp} {
 		_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, socket, nil)
 	}

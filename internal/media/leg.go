@@ -42,6 +42,7 @@ type leg struct {
 	band    *Detector // listens for keys in the audio, nil while not needed
 
 	peer  *leg
+	far   *leg  // the other end of a loopback pair, while both are on one loop
 	relay relay // from peer to this leg
 
 	recording *recording
@@ -98,7 +99,9 @@ func (l *leg) waitAnew() {
 func (l *leg) destination() netip.AddrPort { return l.source.destination() }
 
 // sendable tells whether audio may go to the party.
-func (l *leg) sendable() bool { return l.agreed.send && l.negotiated && l.destination().IsValid() }
+func (l *leg) sendable() bool {
+	return l.agreed.send && l.negotiated && (l.far != nil || l.destination().IsValid())
+}
 
 // emit sends an RTP packet that is complete.
 func (l *leg) emit(packet []byte) {
@@ -122,13 +125,15 @@ func (l *leg) receive(from netip.AddrPort, datagram []byte) {
 			return
 		}
 	}
-	admitted, moved := l.source.admit(l.core.now, from)
-	if moved {
-		l.moveTo(from)
-	}
-	if !admitted {
-		l.counters.refused++
-		return
+	if from.IsValid() { // what a twin hands in comes from nowhere
+		admitted, moved := l.source.admit(l.core.now, from)
+		if moved {
+			l.moveTo(from)
+		}
+		if !admitted {
+			l.counters.refused++
+			return
+		}
 	}
 	l.budget--
 	if !event || !l.in.known || p.ssrc == l.in.ssrc {
@@ -168,17 +173,16 @@ func (l *leg) hearEvent(p *packet, datagram []byte) {
 }
 
 func (l *leg) hearAudio(p *packet, datagram []byte, audio codec) {
-	if l.band != nil {
+	if l.band != nil && (l.agreed.receiveEvent == noPayload || l.muffled()) {
 		l.detect(datagram[p.start:p.end], audio)
 	}
 	if l.recording != nil {
 		l.recording.add(l.core.now, said, datagram[p.start:p.end], audio)
 	}
 	if peer := l.peer; peer != nil {
-		translate(datagram[p.start:p.end], audio, peer.agreed.codec)
-		if peer.forward(p, datagram, peer.agreed.payload) && peer.recording != nil {
-			peer.recording.add(l.core.now, heard, datagram[p.start:p.end], peer.agreed.codec)
-		}
+		spoken, payload := peer.speaks(audio)
+		translate(datagram[p.start:p.end], audio, spoken)
+		peer.forward(p, datagram, payload, spoken)
 	}
 }
 
@@ -190,9 +194,9 @@ func (l *leg) detect(payload []byte, audio codec) {
 }
 
 // listenForKeys switches the detector on or off: only while keys are wanted, and only for a party that does not send
-// telephone-events.
+// telephone-events, or a twin, at whose far end there may be one.
 func (l *leg) listenForKeys() {
-	switch need := l.wanted && l.negotiated && l.agreed.receiveEvent == noPayload; {
+	switch need := l.wanted && l.negotiated && (l.agreed.receiveEvent == noPayload || l.isTwin()); {
 	case !need:
 		l.band = nil
 	case l.band == nil:
@@ -244,6 +248,7 @@ func (l *leg) close() {
 		return
 	}
 	l.unlink()
+	l.leave()
 	l.stopRecording()
 	if l.counters.sent > 0 {
 		l.reports.goodbye(l)
@@ -275,7 +280,7 @@ func (l *leg) stopRecording() {
 // everySecond does what needs no more precision: timeouts, reports, keeping a router's port open.
 func (l *leg) everySecond() {
 	l.budget = packetBudget
-	if l.closed || !l.negotiated {
+	if l.closed || !l.negotiated || l.isTwin() { // a twin has no router and no reports, and may be silent for ever
 		return
 	}
 	now := l.core.now

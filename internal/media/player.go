@@ -136,8 +136,8 @@ func (l *leg) say(payload []byte) {
 	scratch := l.core.scratch[:headerBytes+len(payload)]
 	copy(scratch[headerBytes:], payload)
 	writeHeader(scratch, l.agreed.payload, gap, l.out.sequence, l.out.timestamp, l.out.ssrc)
-	l.emit(scratch)
-	if l.recording != nil {
+	if l.recording != nil { // first: whoever it is sent to may rewrite it
 		l.recording.add(l.out.at, heard, payload, l.agreed.codec)
 	}
+	l.emit(scratch)
 }

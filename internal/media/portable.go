@@ -59,7 +59,10 @@ func (p *portableLoop) attend(s *Session) bool {
 
 // attach starts a leg's readers.
 func (p *portableLoop) attach(l *leg) {
-	w := l.wire.(*udpWire)
+	w, ok := l.wire.(*udpWire)
+	if !ok { // a twin has no sockets
+		return
+	}
 	p.work.Go(func() { p.read(l, w.rtp, false) })
 	p.work.Go(func() { p.read(l, w.rtcp, true) })
 }

@@ -57,11 +57,11 @@ func (l *leg) forwardEvent(p *packet, datagram []byte, is part) {
 }
 
 // forward sends the other party's packet to this party under its own payload type. The datagram's header is rewritten in
-// place, right before its payload.
-func (l *leg) forward(p *packet, datagram []byte, payload uint8) bool {
+// place, right before its payload, which whoever it is sent to may rewrite too.
+func (l *leg) forward(p *packet, datagram []byte, payload uint8, spoken codec) {
 	if !l.open() || p.end-p.start == 0 {
 		l.relay.synced = false
-		return false
+		return
 	}
 	r := &l.relay
 	marker := p.marker
@@ -83,8 +83,10 @@ func (l *leg) forward(p *packet, datagram []byte, payload uint8) bool {
 	}
 	out := datagram[p.start-headerBytes : p.end]
 	writeHeader(out, payload, marker, sequence, timestamp, l.out.ssrc)
+	if l.recording != nil {
+		l.recording.add(l.core.now, heard, datagram[p.start:p.end], spoken)
+	}
 	l.emit(out)
-	return true
 }
 
 // link lets two legs of one loop hear each other.
@@ -100,5 +102,19 @@ func (l *leg) link(other *leg) {
 func (l *leg) unlink() {
 	if l.peer != nil {
 		l.peer.peer, l.peer = nil, nil
+	}
+}
+
+// meet lets two ends of a loopback pair, which are on one loop now, hand each other packets.
+func (l *leg) meet(far *leg) {
+	if !l.closed && !far.closed {
+		l.far, far.far = far, l
+	}
+}
+
+// leave ends meet for both.
+func (l *leg) leave() {
+	if l.far != nil {
+		l.far.far, l.far = nil, nil
 	}
 }

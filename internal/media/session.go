@@ -27,6 +27,8 @@ type Session struct {
 	final   *Stats // once the session ended
 
 	partner *Session // whom the owner joined it to; guarded by Engine.mu
+	looped  bool     // it is an end of a loopback pair
+	twin    *Session // the other end, nil once either was closed; guarded by Engine.mu
 
 	inbox     sync.Mutex
 	commands  []func(*leg)
@@ -224,4 +226,7 @@ func (s *Session) release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.sessions, s)
+	if s.twin != nil {
+		s.twin.twin, s.twin = nil, nil
+	}
 }
