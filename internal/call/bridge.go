@@ -10,7 +10,11 @@ func (o *dialling) won(c *Call, p *party) {
 	o.result = DialResult{Answered: true, Target: p.target}
 	o.lose(c, LoseRace)
 	if !c.caller.answered {
-		c.caller.leg.Answer()
+		if leg, ok := c.caller.leg.(PartyAnswerer); ok {
+			leg.AnswerParty()
+		} else {
+			c.caller.leg.Answer()
+		}
 		return
 	}
 	o.bridge(c)

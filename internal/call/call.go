@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"bugle/internal/media"
 )
 
 // Call is a call: its legs, their bridge, and the flow that leads it. Its loop (inbox.go) handles one thing at a time
@@ -23,6 +25,7 @@ type Call struct {
 	asking   atomic.Bool
 	info     atomic.Pointer[Info]
 	moved    atomic.Pointer[Transferred] // a transfer that the flow has not taken yet
+	reserved bool                        // its place in the registry was reserved
 
 	// ----
 
@@ -37,6 +40,7 @@ type Call struct {
 	longest   *alarm
 	legsMade  int
 	referral  *referral
+	music     []*media.Clip // on hold, in place of what documents say
 
 	number, flow      string
 	started, answered time.Time
@@ -74,8 +78,15 @@ type party struct {
 
 // New returns a call of an unanswered inbound leg, nil when the registry takes no more calls. Its leg's events are to be
 // posted to it, and Start follows.
-func New(settings *Settings, about About, leg Leg) *Call {
-	c := &Call{settings: settings, about: about, clock: settings.Clock, activity: settings.Activity,
+func New(settings *Settings, about About, leg Leg) *Call { return newCall(settings, about, leg, false) }
+
+// NewReserved is New of a call whose place the registry has reserved, which it uses up. It is never nil.
+func NewReserved(settings *Settings, about About, leg Leg) *Call {
+	return newCall(settings, about, leg, true)
+}
+
+func newCall(settings *Settings, about About, leg Leg, reserved bool) *Call {
+	c := &Call{settings: settings, reserved: reserved, about: about, clock: settings.Clock, activity: settings.Activity,
 		wake: make(chan struct{}, 1)}
 	if c.clock == nil {
 		c.clock = SystemClock{}

@@ -31,6 +31,9 @@ func (c *Call) tendHold() {
 	}
 }
 
+// SetHoldMusic has everybody who is held in this call hear clips, whatever documents say; none undoes it.
+func (c *Call) SetHoldMusic(clips []*media.Clip) { c.do(func() { c.music = clips }) }
+
 // stopMusic ends a party's music on hold.
 func (c *Call) stopMusic(p *party) {
 	if p.music != 0 && !p.lent {
@@ -44,6 +47,10 @@ func (c *Call) startMusic(p, by *party) {
 	c.token++
 	token := c.token
 	p.music = token
+	if len(c.music) > 0 {
+		p.leg.Play(token, c.music, true)
+		return
+	}
 	find := c.settings.HoldMusic
 	if find == nil {
 		p.leg.Play(token, c.settings.HoldTone, true)

@@ -39,8 +39,8 @@ type Leg interface {
 	// party over from another one. It is told again of what lasts: that the leg is over, or held.
 	Attach(sink Sink)
 
-	// Join lets this party and other hear each other until Part or the end of either. Both are legs of one kind; one that
-	// is joined already is parted first.
+	// Join lets this party and other hear each other until Part or the end of either. Both are legs of one kind, or both
+	// are MediaLegs; one that is joined already is parted first.
 	Join(other Leg)
 	// Part ends Join for both.
 	Part()

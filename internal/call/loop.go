@@ -49,8 +49,11 @@ func (c *Call) legEnded(p *party, e Ended) {
 		if !p.answered {
 			fault = CallerFault
 		}
-		if e.Cause == TemporaryFailure {
+		switch e.Cause {
+		case TemporaryFailure:
 			fault = OurFault
+		case NoAnswer: // of those whom a call that bugle starts has rung
+			fault = PeerFault
 		}
 		c.note("hung up", c.nameOf(p))
 		c.gone, c.remote = true, e.Remote

@@ -15,6 +15,7 @@ type Registry struct {
 	mu       sync.Mutex
 	calls    map[string]*Call
 	limit    int
+	reserved int // places of calls that are going to be made
 	draining bool
 	empty    chan struct{} // while draining: closed when the last call has ended
 }
@@ -31,7 +32,10 @@ func (r *Registry) add(c *Call) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.draining || (r.limit > 0 && len(r.calls) >= r.limit) {
+	switch {
+	case c.reserved:
+		r.reserved--
+	case r.full(1):
 		return false
 	}
 	if _, taken := r.calls[c.about.ID]; taken || c.about.ID == "" {
@@ -42,6 +46,45 @@ func (r *Registry) add(c *Call) bool {
 	return true
 }
 
+// full tells whether n more calls are too many, or none is taken any more.
+func (r *Registry) full(n int) bool {
+	return r.draining || (r.limit > 0 && len(r.calls)+r.reserved+n > r.limit)
+}
+
+// Reserve keeps the places of n calls for NewReserved, unless there are too many calls. What is not used is to be given
+// back by Release. A server that is about to stop waits for both.
+func (r *Registry) Reserve(n int) bool {
+	if r == nil {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.full(n) {
+		return false
+	}
+	r.reserved += n
+	return true
+}
+
+// Release gives back the places of n calls.
+func (r *Registry) Release(n int) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reserved -= n
+	r.drained()
+}
+
+// drained tells who waits that the last call has ended.
+func (r *Registry) drained() {
+	if len(r.calls)+r.reserved == 0 && r.empty != nil {
+		close(r.empty)
+		r.empty = nil
+	}
+}
+
 func (r *Registry) remove(c *Call) {
 	if r == nil {
 		return
@@ -49,10 +92,7 @@ func (r *Registry) remove(c *Call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.calls, c.about.ID)
-	if len(r.calls) == 0 && r.empty != nil {
-		close(r.empty)
-		r.empty = nil
-	}
+	r.drained()
 }
 
 // List returns the calls of an account, all accounts' for "", the oldest first.
@@ -154,9 +194,6 @@ func (r *Registry) refuse() <-chan struct{} {
 		r.empty = make(chan struct{})
 	}
 	empty := r.empty
-	if len(r.calls) == 0 {
-		close(r.empty)
-		r.empty = nil
-	}
+	r.drained()
 	return empty
 }

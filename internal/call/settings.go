@@ -18,6 +18,7 @@ const (
 // Settings are what all calls of a process share. They are not changed once a call has been made with them.
 type Settings struct {
 	Originator Originator    // starts outbound legs
+	Loopbacks  Loopbacks     // makes the audio of calls that bugle starts itself; nil: it starts none
 	Registry   *Registry     // nil: calls are not listed and not counted
 	Clock      Clock         // nil: the system's
 	Log        *slog.Logger  // nil: nothing is logged
@@ -29,6 +30,8 @@ type Settings struct {
 	HoldMusic HoldMusic
 	// HoldTone is played in a loop where HoldMusic has nothing to play, so that who is held knows that the call goes on.
 	HoldTone []*media.Clip
+	// Busy is what a party hears for whom nobody else can be reached, before it is hung up.
+	Busy []*media.Clip
 	// OnEnd is told of every call when it is over, on the call's last goroutine: it must not block for long.
 	OnEnd func(Report)
 	// OnStep is told of each step of a call's trail as it happens, on the call's loop or flow: it must not block. nil: nobody.
@@ -47,6 +50,16 @@ type About struct {
 	Realm     string
 	Dialed    string // as the phone dialled it
 	Caller    Party
+	// Origin is set for a call that bugle has started itself. It is shared: nobody writes to it.
+	Origin *Origin
+}
+
+// Origin says on whose behalf bugle has started a call.
+type Origin struct {
+	ID         string            // of the document that lets it happen
+	Type       string            // of that document: "clicktocall", "user", "device"
+	Variables  map[string]string // custom application variables
+	PresenceID string            // "" for none
 }
 
 // Step is one entry of a call's trail, which explains the call to its caller.

@@ -17,6 +17,9 @@ const closedGroups = "closed_groups"
 func (e *Engine) outsideGroups(ctx context.Context, s *Session, route *Route, restrictions []restriction) (bool, call.Cause) {
 	whose := denies(restrictions, closedGroups)
 	root := route.Callflow.Flow
+	if s.DeviceID == "" && s.UserID == "" { // no member of any group
+		return false, ""
+	}
 	if whose == "" || root.Module != "user" && root.Module != "device" {
 		return false, ""
 	}

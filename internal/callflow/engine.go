@@ -95,17 +95,22 @@ func (e *Engine) Handle(in Inbound) call.Sink {
 	}
 	s := &Session{Call: c, Realm: in.Realm, DeviceID: in.DeviceID, UserID: in.UserID, Dialed: in.Dialed,
 		Caller: in.Caller, engine: e}
-	c.Start(func(ctx context.Context) call.Cause { return e.lead(ctx, s, in.AccountID) })
+	c.Start(func(ctx context.Context) call.Cause { return e.lead(ctx, s, in.AccountID, nil) })
 	return c
 }
 
-// lead leads a call from its number to its end, transfers included. What it and run keep on the stack they keep for as long
-// as the parties talk, so documents are read in functions of their own.
-func (e *Engine) lead(ctx context.Context, s *Session, accountID string) call.Cause {
+// lead leads a call from its number, or to a party that bugle calls itself, to its end, transfers included. What it and run
+// keep on the stack they keep for as long as the parties talk, so documents are read in functions of their own.
+func (e *Engine) lead(ctx context.Context, s *Session, accountID string, to *half) call.Cause {
 	if cause := e.identify(ctx, s, accountID); cause != "" {
 		return cause
 	}
-	cause := e.dialed(ctx, s, s.Dialed, false)
+	var cause call.Cause
+	if to != nil {
+		cause = e.reach(ctx, s, to)
+	} else {
+		cause = e.dialed(ctx, s, s.Dialed, false)
+	}
 	for t := s.Call.TakeTransfer(); t != nil; t = s.Call.TakeTransfer() {
 		cause = e.transferred(ctx, s, t)
 		if ctx.Err() != nil || s.Call.Moved() {
@@ -128,16 +133,19 @@ func (e *Engine) dialed(ctx context.Context, s *Session, number string, transfer
 }
 
 // find routes a number: it returns the flow to run, or the cause for a number without one. A number that the endpoint may
-// not call has the flow that says so; a transfer to it fails instead, since the party that would hear it did not ask.
+// not call has the flow that says so; a transfer to it fails instead, since the party that would hear it did not ask, and so
+// does a call that bugle makes itself.
 func (e *Engine) find(ctx context.Context, s *Session, number string, transfer bool) (bugle.Flow, call.Cause) {
-	route, err := e.router.route(ctx, &s.Account, number, s.DeviceID != "")
+	route, err := e.router.route(ctx, &s.Account, number, s.DeviceID != "" || s.Origin != nil)
 	s.Dialed, s.Number = number, route.Number
 	if err != nil {
 		s.Call.Describe(route.Number, "", s.Caller)
 		return bugle.Flow{}, e.unroutable(ctx, s, err)
 	}
 	s.CallflowID, s.CaptureGroup, s.CaptureGroups = route.Callflow.ID, route.Capture, route.Captures
-	s.Ringback = route.Callflow.Ringback
+	if !s.ownRingback {
+		s.Ringback = route.Callflow.Ringback
+	}
 	s.Call.Describe(route.Number, route.Callflow.ID, s.Caller)
 	name := route.Callflow.ID
 	if route.Callflow.Name != "" {
@@ -147,7 +155,7 @@ func (e *Engine) find(ctx context.Context, s *Session, number string, transfer b
 	switch denied, cause := e.restricted(ctx, s, &route); {
 	case cause != "":
 		return bugle.Flow{}, cause
-	case denied && transfer:
+	case denied && (transfer || s.Origin != nil):
 		return bugle.Flow{}, call.CallRejected
 	case denied:
 		return refusal(), ""
@@ -190,6 +198,7 @@ func (e *Engine) failed(s *Session, what string, err error) call.Cause {
 func (e *Engine) transferred(ctx context.Context, s *Session, t *call.Transferred) call.Cause {
 	s.DeviceID, s.UserID, s.Caller = t.DeviceID, t.UserID, t.Caller
 	s.nodes, s.hops = 0, 0
+	s.Callee, s.AutoAnswer, s.ownRingback = call.Party{}, false, false // they were for whom bugle has called
 	switch {
 	case t.To.Callflow != "":
 		return e.chosen(ctx, s, t.To.Callflow)

@@ -67,9 +67,17 @@ type Session struct {
 	Ringback bugle.Ringback
 	Caller   call.Party // as phones that are rung show it; set_cid changes it
 
-	engine *Engine
-	nodes  int // nodes run so far
-	hops   int // branches taken so far
+	// What follows is set in a call that bugle has started itself (Origination).
+	Origin           *call.Origin      // nil in any other call
+	Callee           call.Party        // how those who are rung are shown, the zero value for what documents say
+	Headers          map[string]string // of each INVITE, over those of documents
+	AutoAnswer       bool              // phones of the account are asked to answer by themselves
+	IgnoreEarlyMedia bool              // nobody hears a phone before it has answered
+
+	engine      *Engine
+	ownRingback bool // what the caller hears is not the callflow's affair
+	nodes       int  // nodes run so far
+	hops        int  // branches taken so far
 }
 
 // Lookup finds the callflow that a number reaches inside the session's account, never by no_match: the hunting of

@@ -23,14 +23,14 @@ type restriction struct {
 
 // restricted reports whether the calling endpoint may not call the number that led to route, and notes whose document
 // says so. The cause is not "" when nobody can tell, because documents cannot be read. Calls that no endpoint of the
-// account makes are not restricted.
+// account makes are not restricted, but those that bugle starts itself for a document of the account are by the account.
 //
 // Per class the device's action counts, without one (or with "inherit") its owner's, and then the account's. Emergency
 // numbers are denied by nothing but an action for "emergency" itself, so documents that cannot be read do not keep
 // anybody from calling them. The class "unknown" has every number that no other class has, extensions among them; so that
 // colleagues can still be called, denying it denies what no callflow of the account names among its numbers.
 func (e *Engine) restricted(ctx context.Context, s *Session, route *Route) (bool, call.Cause) {
-	if s.DeviceID == "" && s.UserID == "" {
+	if s.DeviceID == "" && s.UserID == "" && s.Origin == nil {
 		return false, ""
 	}
 	restrictions, unread := e.restrictions(ctx, s)

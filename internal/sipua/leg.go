@@ -299,10 +299,13 @@ func (l *leg) DetectDigits(on bool) {
 
 // Join is part of call.Leg. No lock is needed: a session never changes.
 func (l *leg) Join(other call.Leg) {
-	if o, ok := other.(*leg); ok && l.session != nil && o.session != nil {
-		l.session.Join(o.session)
+	if o := call.MediaOf(other); l.session != nil && o != nil {
+		l.session.Join(o)
 	}
 }
+
+// Media is part of call.MediaLeg.
+func (l *leg) Media() *media.Session { return l.session }
 
 // Part is part of call.Leg.
 func (l *leg) Part() {

@@ -246,7 +246,8 @@ var own = map[string]bool{"via": true, "v": true, "from": true, "f": true, "to":
 	"cseq": true, "contact": true, "m": true, "max-forwards": true, "content-length": true, "l": true, "content-type": true,
 	"c": true, "route": true, "record-route": true, "require": true, "proxy-require": true, "supported": true, "k": true,
 	"authorization": true, "proxy-authorization": true, "session-expires": true, "x": true, "min-se": true, "rseq": true,
-	"rack": true, "content-encoding": true, "e": true, "allow": true, "replaces": true, "reason": true, "user-agent": true}
+	"rack": true, "content-encoding": true, "e": true, "allow": true, "replaces": true, "reason": true, "user-agent": true,
+	"privacy": true}
 
 // addCustom adds a header field of a document, unless its name is no token or is one of ours. Line ends in its value
 // become spaces.

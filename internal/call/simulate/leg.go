@@ -29,6 +29,7 @@ type Leg struct {
 	status     int
 	remote     bool // the party ended it
 	joined     *Leg
+	line       *Line // instead of joined
 	detecting  bool
 	heard      []string // clips in the order in which they began
 	sounding   string   // clip that sounds now
@@ -194,6 +195,10 @@ func (l *Leg) DetectDigits(on bool) { l.locked(func() { l.detecting = on }) }
 
 // Join is call.Leg's. What was being played to either stops, as with real media.
 func (l *Leg) Join(other call.Leg) {
+	if looped, ok := other.(interface{ Audio() call.Audio }); ok {
+		looped.Audio().Join(l)
+		return
+	}
 	o := other.(*Leg)
 	l.locked(func() {
 		if !o.over {
@@ -211,6 +216,17 @@ func (l *Leg) part() {
 	if o := l.joined; o != nil {
 		l.joined, o.joined = nil, nil
 	}
+	if o := l.line; o != nil {
+		l.line, o.joined = nil, nil
+	}
+}
+
+// partner is who the party talks to: the leg that it is joined to, or the one at the far end of the line.
+func (l *Leg) partner() *Leg {
+	if l.line != nil {
+		return l.line.far.joined
+	}
+	return l.joined
 }
 
 // The party's side.
@@ -249,7 +265,16 @@ func (l *Leg) HangsUp() {
 }
 
 // Presses lets the party press a key.
-func (l *Leg) Presses(key byte) { l.locked(func() { l.post(call.Digit{Key: key}) }) }
+func (l *Leg) Presses(key byte) {
+	var line *Line
+	l.locked(func() {
+		l.post(call.Digit{Key: key})
+		line = l.line
+	})
+	if line != nil {
+		line.far.events.OnDigit(key)
+	}
+}
 
 // Holds lets the party put the call on hold, or take it back.
 func (l *Leg) Holds(on bool) {
@@ -299,7 +324,7 @@ func (l *Leg) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return State{Rung: l.rung, Progressed: l.progressed, Answered: l.answered, Over: l.over, Remote: l.remote,
-		Cause: l.cause, Status: l.status, Reason: l.rejected, Joined: l.joined, Heard: slices.Clone(l.heard),
+		Cause: l.cause, Status: l.status, Reason: l.rejected, Joined: l.partner(), Heard: slices.Clone(l.heard),
 		Sounding: l.sounding, Detecting: l.detecting, Statuses: slices.Clone(l.statuses)}
 }
 

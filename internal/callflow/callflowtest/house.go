@@ -41,7 +41,7 @@ func New(t testing.TB) *House {
 		T: t, unregistered: map[string]bool{}, contacts: map[string]int{}}
 	h.Documents.Accounts[AccountID] = bugle.Account{ID: AccountID, Name: "House", Realm: "house.example", Enabled: true,
 		Language: "en-us"}
-	h.Calls = &call.Settings{Originator: h.World, Registry: call.NewRegistry(0), Clock: h.Clock, Activity: h.Clock,
+	h.Calls = &call.Settings{Originator: h.World, Loopbacks: h.World, Busy: h.Speech.say("", "tone-busy"), Registry: call.NewRegistry(0), Clock: h.Clock, Activity: h.Clock,
 		Ringback: h.Speech.say("", "ringback"), HoldTone: h.Speech.say("", "tone-hold"), OnPanic: h.panicked, OnEnd: h.ended}
 	h.Modules = module.All(module.Services{Documents: h.Documents, Locator: h, Speech: h.Speech, Directories: h,
 		Random: func(n int) int { return n - 1 }})

@@ -96,8 +96,9 @@ func (m *modules) endpoint(step *callflow.Step, d *bugle.Device, owner *bugle.Us
 	}
 	e := call.Endpoint{Name: d.Name, Delay: w.delay, Timeout: w.timeout}
 	t := call.Target{AccountID: step.Account.ID, DeviceID: d.ID, UserID: d.OwnerID, Name: d.Name, Codecs: d.Codecs,
-		Headers: headers(d, w), Realm: cmp.Or(d.SIP.Realm, step.Account.Realm, step.Realm), Caller: step.Caller,
-		Callee: callflow.InternalParty(&step.Account, d, owner)}
+		Realm: cmp.Or(d.SIP.Realm, step.Account.Realm, step.Realm), Caller: step.Caller,
+		Callee: cmp.Or(step.Callee, callflow.InternalParty(&step.Account, d, owner))}
+	t.Headers = headers(step, d, w, t.Realm)
 	if w.anonymous {
 		t.Caller = call.Party{Name: "Anonymous", Number: "anonymous"} // RFC 3323 §4.1.1
 	}
@@ -161,15 +162,23 @@ func inviteUser(step *callflow.Step, d *bugle.Device, w wish) string {
 	return cmp.Or(d.SIP.Username, number)
 }
 
-func headers(d *bugle.Device, w wish) map[string]string {
-	if len(d.SIP.Headers)+len(w.headers) == 0 {
+// headers are the custom header fields of an INVITE: the device's, over them the node's, and over those what a call that
+// bugle starts itself brings along.
+func headers(step *callflow.Step, d *bugle.Device, w wish, realm string) map[string]string {
+	auto := step.AutoAnswer && d.SIP.InviteFormat != "route" // which leads away from the account's phones
+	if len(d.SIP.Headers)+len(w.headers)+len(step.Headers) == 0 && !auto {
 		return nil
 	}
-	all := maps.Clone(d.SIP.Headers)
-	if all == nil {
-		all = map[string]string{}
+	all := make(map[string]string, len(d.SIP.Headers)+len(w.headers)+len(step.Headers)+2)
+	if auto {
+		// What phones obey: Snom, Grandstream, Cisco and AudioCodes the first, Yealink, Mitel, Unify and Gigaset the second,
+		// Polycom the second once it is told to.
+		all["Call-Info"] = "<sip:" + realm + ">;answer-after=0"
+		all["Alert-Info"] = "<http://" + realm + ">;info=alert-autoanswer;delay=0"
 	}
+	maps.Copy(all, d.SIP.Headers)
 	maps.Copy(all, w.headers)
+	maps.Copy(all, step.Headers)
 	return all
 }
 
@@ -221,6 +230,7 @@ func (m *modules) ring(ctx context.Context, step *callflow.Step, endpoints []cal
 	if o.Ringback == nil {
 		o.Ringback = m.ringback(ctx, step)
 	}
+	o.IgnoreEarlyMedia = o.IgnoreEarlyMedia || step.IgnoreEarlyMedia
 	result, err := step.Call.Dial(ctx, endpoints, o)
 	if err != nil || result.Answered {
 		return callflow.Stop{}
