@@ -46,6 +46,7 @@ type server struct {
 	registrar *registrar.Registrar
 	calls     *call.Registry
 	agent     *sipua.Agent
+	flows     *callflow.Engine
 	stack     *sip.Stack
 	speaker   *speech.Speaker
 	records   *callRecords
@@ -193,14 +194,14 @@ func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module
 	v.closing(func(context.Context) { engine.Close() })
 	v.calls = call.NewRegistry(v.maxCalls)
 	calls := &call.Settings{Registry: v.calls, Log: v.log, Ringback: []*media.Clip{media.Ringback()}, OnEnd: v.callEnded,
-		OnStep: v.onStep, OnPanic: v.meters.onPanic("call")}
-	flows := callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Audio: v.speaker, Log: v.log,
+		Loopbacks: call.Sessions{Engine: engine}, Busy: []*media.Clip{media.Busy()}, OnStep: v.onStep, OnPanic: v.meters.onPanic("call")}
+	v.flows = callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Audio: v.speaker, Log: v.log,
 		OnPanic: v.meters.onPanic("callflow")})
-	calls.HoldMusic, calls.HoldTone = flows.HoldMusic, []*media.Clip{media.Hold()}
+	calls.HoldMusic, calls.HoldTone = v.flows.HoldMusic, []*media.Clip{media.Hold()}
 	v.agent = sipua.New(sipua.Options{Media: engine, Registrar: v.registrar, Directory: known, Egress: guard, Log: v.log,
 		OnPanic: v.meters.onPanic("sipua"), Digest: v.digest, MaxCalls: v.maxCalls,
 		Invites: sipua.InviteHandlerFunc(func(in sipua.Incoming) call.Sink {
-			return flows.Handle(callflow.Inbound{Leg: in.Leg, AccountID: in.Account.ID, DeviceID: in.Device.ID,
+			return v.flows.Handle(callflow.Inbound{Leg: in.Leg, AccountID: in.Account.ID, DeviceID: in.Device.ID,
 				UserID: in.Device.OwnerID, Realm: in.Realm, Dialed: in.Dialed, CallID: in.CallID})
 		})})
 	calls.Originator = v.agent

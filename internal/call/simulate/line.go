@@ -39,7 +39,11 @@ func (l *Line) Play(token int, clips []*media.Clip, loop bool) {
 	l.locked(func() {
 		l.silence()
 		l.play = &playing{token: token, clips: slices.Clone(clips), loop: loop}
-		l.after(0, l.play)
+		if len(clips) == 0 {
+			l.after(0, l.play) // the end is told without the lock
+			return
+		}
+		l.next(l.play)
 	})
 }
 
