@@ -258,7 +258,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		return err
 	}
 	if v.place.Store != "" {
-		cache = nil // another server may have written what a client reads next
+		cache = nil // another server may have written what a client reads next: the API has its premises proven
 	}
 	mailer, err := v.api.mailer()
 	if err != nil {

@@ -39,6 +39,9 @@ func (a *API) account(ctx context.Context, id string) (*account, error) {
 		return nil, &fault{status: http.StatusNotFound, message: "bad_identifier",
 			data: say("invalid account_id '" + string(clip(id, 64)) + "'")}
 	}
+	if acc, ok := known[*account](ctx, a, id, id); ok {
+		return acc, nil
+	}
 	d, err := a.get(ctx, id, TypeAccount, id)
 	if isMissing(err) {
 		return nil, badIdentifier(id)
@@ -93,6 +96,17 @@ func readUser(d store.Document) (*user, error) {
 	return &user{view, private}, err
 }
 
+func (a *API) user(ctx context.Context, accountID, id string) (*user, error) {
+	if u, ok := known[*user](ctx, a, accountID, id); ok {
+		return u, nil
+	}
+	d, err := a.get(ctx, accountID, TypeUser, id)
+	if err != nil {
+		return nil, err
+	}
+	return parsedAs(&a.parsed, d, readUser)
+}
+
 // identity is who a token stands for.
 type identity struct {
 	account *account
@@ -122,6 +136,10 @@ func (req *request) authenticate(token string) (*fault, error) {
 	}
 	who, err := req.identify(token)
 	if err != nil {
+		// Whether a client is refused decides what of its body is read, so nothing may be assumed here.
+		if stale := req.api.opts.Store.Prove(req.ctx); stale != nil {
+			return nil, stale
+		}
 		var f *fault
 		if errors.As(err, &f) && f.status < http.StatusInternalServerError {
 			return f, nil
@@ -259,15 +277,11 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	who := &identity{account: acc, userID: ownerID, admin: true}
 	private, holder := acc.private, acc.id
 	if ownerID != "" {
-		d, err := a.get(ctx, accountID, TypeUser, ownerID)
+		user, err := a.user(ctx, accountID, ownerID)
 		if err != nil {
 			return nil, nil, err
 		}
-		user, err := parsedAs(&a.parsed, d, readUser)
-		if err != nil {
-			return nil, nil, err
-		}
-		private, holder = user.private, d.ID
+		private, holder = user.private, ownerID
 		who.admin = user.view.Privilege == "admin"
 		if !user.view.Enabled {
 			return nil, nil, staleToken()

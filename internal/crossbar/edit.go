@@ -121,6 +121,7 @@ func (req *request) write(res *resource, id string, how mode, data map[string]an
 			return e.run(data)
 		})
 		if err == nil {
+			req.api.parsed.renew(&e.result)
 			if res.written != nil {
 				res.written(req, e.before, e.doc)
 			}

@@ -196,27 +196,36 @@ func (flows) NormaliseNumber(_ bugle.Account, number string) string {
 
 func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 	t.Helper()
-	dir := t.TempDir()
-	w := &world{t: t, clock: &clock{at: testStart},
-		phones: &phones{list: map[string][]crossbar.Registration{}}, calls: &calls{list: map[string][]crossbar.Channel{}}}
+	clock, file := &clock{at: testStart}, filepath.Join(t.TempDir(), "bugle.db")
+	master, account := begun(t, file)
+	s, err := store.OpenSQLite(context.Background(), file, store.Options{Now: clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := store.NewCache(s, store.CacheOptions{})
+	t.Cleanup(func() {
+		cache.Close()
+		s.Close()
+	})
+	w := serverOn(t, s, clock, append([]func(*crossbar.Options){func(o *crossbar.Options) { o.Cache = cache }}, more...)...)
+	w.master, w.account, w.token = master, account, w.keyToken(testAPIKey)
+	return w
+}
+
+// serverOn is an API on a store that may have others.
+func serverOn(t testing.TB, s *store.Store, clock *clock, more ...func(*crossbar.Options)) *world {
+	t.Helper()
+	w := &world{t: t, store: s, clock: clock, phones: &phones{list: map[string][]crossbar.Registration{}},
+		calls: &calls{list: map[string][]crossbar.Channel{}}}
 	var err error
 	if w.sealer, err = store.NewSealer(bytes.Repeat([]byte{7}, 32)); err != nil {
 		t.Fatal(err)
 	}
-	w.master, w.account = begun(t, filepath.Join(dir, "bugle.db"))
-	if w.store, err = store.OpenSQLite(context.Background(), filepath.Join(dir, "bugle.db"), store.Options{Now: w.clock.now}); err != nil {
-		t.Fatal(err)
-	}
-	cache := store.NewCache(w.store, store.CacheOptions{})
-	t.Cleanup(func() {
-		cache.Close()
-		w.store.Close()
-	})
-	blobs, err := store.NewBlobs(filepath.Join(dir, "blobs"))
+	blobs, err := store.NewBlobs(filepath.Join(t.TempDir(), "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := crossbar.Options{Store: w.store, Cache: cache, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
+	opts := crossbar.Options{Store: w.store, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
 		Egress: egress.New(nil), Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
 		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000}, HashCost: cheapHash,
 		OnPanic: func(v any) {
@@ -231,7 +240,6 @@ func newWorld(t testing.TB, more ...func(*crossbar.Options)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.api.Close)
-	w.token = w.keyToken(testAPIKey)
 	t.Cleanup(func() {
 		if len(w.panics) > 0 {
 			t.Error("panics:", w.panics)

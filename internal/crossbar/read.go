@@ -16,6 +16,16 @@ func (a *API) get(ctx context.Context, accountID, typ, id string) (store.Documen
 	return a.opts.Store.Get(ctx, accountID, typ, id)
 }
 
+// known is what was read out of a document the last time, as a premise of the context: the request's next query proves that
+// the document is still the same. False: it has to be read.
+func known[T any](ctx context.Context, a *API, accountID, id string) (value T, ok bool) {
+	a.parsed.mu.Lock()
+	kept, there := a.parsed.byID[id]
+	a.parsed.mu.Unlock()
+	value, ok = kept.value.(T)
+	return value, there && ok && kept.accountID == accountID && store.Assume(ctx, id, kept.rev)
+}
+
 // parsed remembers what was read out of documents that every request needs: accounts and the users of tokens. An entry
 // is good for one revision.
 type parsed struct {
@@ -24,8 +34,8 @@ type parsed struct {
 }
 
 type parsedDocument struct {
-	rev   string
-	value any
+	accountID, rev string
+	value          any
 }
 
 const maxParsed = 4096
@@ -33,9 +43,9 @@ const maxParsed = 4096
 // parsedAs is read(d), remembered. The result is shared: it is not written to.
 func parsedAs[T any](p *parsed, d store.Document, read func(store.Document) (T, error)) (T, error) {
 	p.mu.Lock()
-	known, ok := p.byID[d.ID]
+	kept, ok := p.byID[d.ID]
 	p.mu.Unlock()
-	if value, same := known.value.(T); ok && same && known.rev == d.Rev {
+	if value, same := kept.value.(T); ok && same && kept.rev == d.Rev && kept.accountID == d.AccountID {
 		return value, nil
 	}
 	value, err := read(d)
@@ -47,6 +57,22 @@ func parsedAs[T any](p *parsed, d store.Document, read func(store.Document) (T, 
 	if p.byID == nil || len(p.byID) >= maxParsed {
 		p.byID = map[string]parsedDocument{}
 	}
-	p.byID[d.ID] = parsedDocument{d.Rev, value}
+	p.byID[d.ID] = parsedDocument{d.AccountID, d.Rev, value}
 	return value, nil
+}
+
+// renew reads again what is remembered of a document that was written: whoever wrote it asks again.
+func (p *parsed) renew(d *store.Document) {
+	p.mu.Lock()
+	kept, there := p.byID[d.ID]
+	p.mu.Unlock()
+	if !there {
+		return
+	}
+	switch kept.value.(type) { // what cannot be read is read, and told, when somebody asks
+	case *account:
+		_, _ = parsedAs(p, *d, readAccount)
+	case *user:
+		_, _ = parsedAs(p, *d, readUser)
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"bugle"
+	"bugle/internal/store"
 )
 
 const (
@@ -49,6 +50,10 @@ type request struct {
 	identity *identity // nil without a token
 	account  *account  // of the path; nil when the path names none
 	accepts  string    // media type of the answer to a GET
+
+	premises *store.Premises // of accounts and users in memory; nil where a cache answers for them
+	received bool            // readBody was called
+	badBody  error           // what it returned
 
 	asked asked // documents that the answer names
 
@@ -112,6 +117,20 @@ func (a *API) trusted(addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// again makes the request one that nothing was done for yet, except that its body was read and a token was taken for it.
+func (req *request) again() {
+	req.ctx, req.premises = req.http.Context(), nil
+	req.route, req.token, req.identity, req.account, req.accepts, req.asked = route{}, "", nil, nil, "", asked{}
+}
+
+// receive is readBody, once.
+func (req *request) receive(limit int64) error {
+	if !req.received {
+		req.received, req.badBody = true, req.readBody(limit)
+	}
+	return req.badBody
 }
 
 // readBody reads and, when it is JSON or a form, takes apart the body.

@@ -106,6 +106,8 @@ type operation struct {
 	run func(req *request) (*reply, error)
 	// open: no token is needed.
 	open bool
+	// proves: all effects of a write are in one transaction of the store, which proves what authorisation assumed.
+	proves bool
 	// upload: the body may be of any type and up to maxUpload bytes.
 	upload bool
 	// uploads are the media types of an upload that the documentation names; nil for those of audio.
@@ -137,12 +139,12 @@ func (r *resource) finish(a *API) error {
 	own := []endpoint{
 		{path: "", ops: map[string]operation{
 			http.MethodGet: {run: func(req *request) (*reply, error) { return req.list(r) }},
-			http.MethodPut: {run: func(req *request) (*reply, error) { return req.create(r) }}}},
+			http.MethodPut: {run: func(req *request) (*reply, error) { return req.create(r) }, proves: true}}},
 		{path: "{id}", ops: map[string]operation{
 			http.MethodGet:    {run: func(req *request) (*reply, error) { return req.fetch(r) }},
-			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
-			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
-			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }}}},
+			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }, proves: true},
+			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }, proves: true},
+			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, proves: true}}},
 		{path: r.changesPath(), ops: map[string]operation{
 			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }}}},
 	}

@@ -7,11 +7,39 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"bugle/internal/store"
 )
 
-// serve takes a request through the stations in KAZOO's order, so that the same error wins. Only a client that is known
-// before its body may send a large one.
+// serve answers a request. Where documents are not kept in memory, the accounts and users that the API has read before are
+// only premises, which the query that the request needs anyway proves: when one of them has changed, it begins again and
+// reads them.
 func (a *API) serve(req *request) (*reply, error) {
+	if c := a.opts.Cache; c == nil || !c.Healthy() {
+		req.premises = &store.Premises{}
+		req.ctx = store.WithPremises(req.ctx, req.premises)
+	}
+	answer, err := a.attempt(req)
+	if req.premises == nil {
+		return answer, err
+	}
+	stale := a.opts.Store.Prove(req.ctx)
+	if stale == nil {
+		return answer, err
+	}
+	if answer != nil && answer.file != nil {
+		_ = answer.file.content.Close()
+	}
+	if !errors.Is(stale, store.ErrOutdated) {
+		return nil, stale
+	}
+	req.again()
+	return a.attempt(req)
+}
+
+// attempt takes a request through the stations in KAZOO's order, so that the same error wins. Only a client that is known
+// before its body may send a large one.
+func (a *API) attempt(req *request) (*reply, error) {
 	parts, badVersion := versioned(req.http.URL)
 	if req.http.Method == http.MethodOptions {
 		return req.preflight(parts, badVersion)
@@ -29,7 +57,7 @@ func (a *API) serve(req *request) (*reply, error) {
 	if badVersion == nil {
 		req.route, found = a.resolve(req.ownAccount(parts))
 	}
-	badBody := req.readBody(req.bodyLimit())
+	badBody := req.receive(req.bodyLimit())
 	if req.identity == nil && req.envelope != nil {
 		if token := req.inside(); token != "" {
 			if tokenFault, err = req.authenticate(token); err != nil {
@@ -139,6 +167,9 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 	if err := req.unalias(); err != nil {
 		return nil, err
 	}
+	if err := req.proven(op); err != nil {
+		return nil, err
+	}
 	answer, err := op.run(req)
 	if err == nil && answer.list == nil && answer.file == nil && req.onlyCSV(op) {
 		return nil, notAcceptable(op.produces)
@@ -152,6 +183,18 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 		}
 	}
 	return answer, err
+}
+
+// proven has what authorisation assumed proven before an operation whose effects are not all in one transaction.
+func (req *request) proven(op operation) error {
+	if req.premises == nil {
+		return nil
+	}
+	req.premises.Close()
+	if op.proves || req.verb == http.MethodGet {
+		return nil
+	}
+	return req.api.opts.Store.Prove(req.ctx)
 }
 
 // unalias puts a document's id in place of another name for it.

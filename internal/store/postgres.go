@@ -128,7 +128,9 @@ func (e *postgresEngine) migrate(ctx context.Context, version int64) error {
 	if err != nil {
 		return err
 	}
-	return migrate(ctx, e.write, goose.DialectPostgres, postgresMigrations, "migrations/postgres", version, goose.WithLocker(locker))
+	db := e.openPool(2) // the lock has one for itself; a small pool of writers may have no other
+	defer db.Close()
+	return migrate(ctx, db, goose.DialectPostgres, postgresMigrations, "migrations/postgres", version, goose.WithLocker(locker))
 }
 
 func (e *postgresEngine) openPool(size int) *sql.DB {

@@ -77,8 +77,15 @@ func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool
 	if !texts(accountID, typ, id) {
 		return Document{}, notFound("store.Get", "document")
 	}
-	d, err := scanDocument(r.row(ctx, `SELECT `+documentColumns+
-		` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?`+r.locking(), id, accountID, typ))
+	var d Document
+	query := `SELECT ` + documentColumns + ` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?` + r.locking()
+	proven, err := under(ctx, r, query, []any{id, accountID, typ}, func(found Document) { d = found })
+	switch {
+	case !proven:
+		d, err = scanDocument(r.row(ctx, query, id, accountID, typ))
+	case err == nil && d.ID == "":
+		err = sql.ErrNoRows
+	}
 	if errors.Is(err, sql.ErrNoRows) || err == nil && d.Deleted && !deleted {
 		return Document{}, notFound("store.Get", typ)
 	}
@@ -169,31 +176,40 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 		return []Document{}, nil, nil
 	}
 	limit := q.limit()
-	rows, err := r.rows(ctx, `SELECT `+documentColumns+from+` ORDER BY `+
-		strings.ReplaceAll(order, ",", direction+",")+direction+` LIMIT ? + 0`+r.locking(), append(args, limit+1)...)
+	query := `SELECT ` + documentColumns + from + ` ORDER BY ` + strings.ReplaceAll(order, ",", direction+",") + direction +
+		` LIMIT ? + 0` + r.locking()
+	args = append(args, limit+1)
+	docs := make([]Document, 0, min(limit+1, 64))
+	proven, err := under(ctx, r, query, args, func(d Document) { docs = append(docs, d) })
+	if proven {
+		inOrder(docs, q.Descending)
+	} else {
+		docs, err = scanDocuments(ctx, r, docs, query, args)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(docs) <= limit {
+		return docs, nil, nil
+	}
+	docs = docs[:limit]
+	return docs, docs[limit-1].Place(), nil
+}
+
+func scanDocuments(ctx context.Context, r querier, docs []Document, query string, args []any) ([]Document, error) {
+	rows, err := r.rows(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
 	defer rows.Close()
-	docs := make([]Document, 0, min(limit, 64))
-	more := false
 	for rows.Next() {
-		if more = len(docs) == limit; more {
-			break
-		}
 		d, err := scanDocument(rows)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		docs = append(docs, d)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, nil, err
-	}
-	if !more {
-		return docs, nil, nil
-	}
-	return docs, docs[len(docs)-1].Place(), nil
+	return docs, rows.Err()
 }
 
 func count(ctx context.Context, r querier, q Query) (n int, err error) {

@@ -79,6 +79,9 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	if tx.lost {
 		return failed(errAgain)
 	}
+	if err := prove(ctx, t); err != nil { // unless something that fn read has proven them
+		return failed(err)
+	}
 	if err := tx.appendChanges(); err != nil {
 		return failed(err)
 	}
