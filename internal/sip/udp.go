@@ -30,7 +30,12 @@ func (s *Stack) ListenUDP(ctx context.Context, addr string) (netip.AddrPort, err
 	}
 	conn := pc.(*net.UDPConn)
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	u := &udpSocket{conn: conn, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
+	writer, err := newDatagramWriter(conn)
+	if err != nil {
+		_ = conn.Close()
+		return netip.AddrPort{}, err
+	}
+	u := &udpSocket{conn: writer, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
 	_ = conn.SetReadBuffer(udpBuffer)
 	_ = conn.SetWriteBuffer(udpBuffer)
 	if got := receiveBuffer(conn); got > 0 && got < udpBuffer {

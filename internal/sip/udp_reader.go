@@ -12,9 +12,9 @@ import (
 // woken, looks for work and sleeps again. So the reader of a socket calls the TU itself, unless there are many messages,
 // when the workers do, or a callback blocks: then another reader takes its place and the workers get everything for a while.
 const (
-	readerTick    = 20 * time.Millisecond
-	readerCalls   = 40  // messages a tick up to which the reader calls the TU
-	readerPenalty = 250 // ticks without that after a callback has blocked for one to two ticks
+	readerTick    = 50 * time.Millisecond // the watch of it wakes a thread each time too
+	readerCalls   = 100                   // messages a tick up to which the reader calls the TU
+	readerPenalty = 100                   // ticks without that after a callback has blocked for one to two ticks
 )
 
 // udpReader reads one UDP socket, with one goroutine at a time.
@@ -45,9 +45,12 @@ func newUDPReader(s *Stack, conn *net.UDPConn, local netip.AddrPort) *udpReader 
 func (r *udpReader) read(me uint64) {
 	s := r.stack
 	defer s.readers.Done()
-	buf := make([]byte, 1<<16)
+	in, err := newDatagramReader(r.conn)
+	if err != nil { // of a closed socket only
+		return
+	}
 	for {
-		n, from, err := r.conn.ReadFromUDPAddrPort(buf)
+		datagram, from, err := in.read()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -59,11 +62,11 @@ func (r *udpReader) read(me uint64) {
 			}
 			continue
 		}
-		if !looksLikeSIP(buf[:n]) {
+		if !looksLikeSIP(datagram) {
 			continue
 		}
 		m := newMessage()
-		m.buf = append(m.buf, buf[:n]...)
+		m.buf = append(m.buf, datagram...)
 		source := Source{Transport: UDP, Remote: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Local: r.local}
 		call := r.begin()
 		s.receive(m, source, call)
