@@ -13,7 +13,9 @@ type datagramReader struct {
 	buffer [1 << 16]byte
 }
 
-func newDatagramReader(conn *net.UDPConn) (*datagramReader, error) { return &datagramReader{conn: conn}, nil }
+func newDatagramReader(conn *net.UDPConn) (*datagramReader, error) {
+	return &datagramReader{conn: conn}, nil
+}
 
 // read waits for a datagram, which is the reader's until the next call.
 func (d *datagramReader) read() ([]byte, netip.AddrPort, error) {
