@@ -3,9 +3,16 @@ package main
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"bugle/internal/registrar"
 	"bugle/internal/store"
+)
+
+// How long registrations wait for others: docs/decisions/0003.
+const (
+	saveBindingsWithin    = 100 * time.Millisecond // a phone waits for it, and would ask again after 500 ms
+	refreshBindingsWithin = 500 * time.Millisecond // nobody does
 )
 
 // bindings keeps registrations over a restart: registrar.Log on the store's records.

@@ -139,7 +139,8 @@ func (v *server) openStore(ctx context.Context) (sealer *store.Sealer, err error
 }
 
 func (v *server) openRegistrar(ctx context.Context) error {
-	v.registrar = registrar.New(registrar.Options{Log: bindings{v.store}, Logger: v.log, OnPanic: v.meters.onPanic("registrar")})
+	v.registrar = registrar.New(registrar.Options{Log: bindings{v.store}, Logger: v.log, OnPanic: v.meters.onPanic("registrar"),
+		SaveWithin: saveBindingsWithin, RefreshWithin: refreshBindingsWithin})
 	v.closing(func(context.Context) { v.registrar.Close() })
 	return v.registrar.Load(ctx)
 }

@@ -125,20 +125,25 @@ func (r *Registrar) flush(match func(*record) bool, done func(int, error)) {
 		done(0, nil)
 		return
 	}
+	r.flushing++
 	// A REGISTER that is on its way to the log is behind this in the queue or ahead of it; either order is a fair one.
 	r.submit(&commit{remove: keys, done: func(err error) {
-		if err != nil {
-			done(0, unavailable("registrar.Flush", err))
-			return
-		}
 		var changes []Change
 		r.mu.Lock()
+		r.flushing--
 		for _, key := range keys {
+			if err != nil {
+				break
+			}
 			if b, ok := r.drop(key); ok {
 				changes = append(changes, Change{Removed, b})
 			}
 		}
 		r.mu.Unlock()
+		if err != nil {
+			done(0, unavailable("registrar.Flush", err))
+			return
+		}
 		r.changed(changes)
 		done(len(changes), nil)
 	}})

@@ -22,6 +22,7 @@ type history struct {
 	r     *Registrar
 	clock *testClock
 	log   *memoryLog
+	lazy  time.Duration // RefreshWithin
 	model map[string]map[string]modelled
 }
 
@@ -88,7 +89,7 @@ func (h *history) carryOut(t *rapid.T, req Request, next map[string]modelled, re
 
 func (h *history) restart(t *rapid.T) {
 	h.r.Close()
-	h.r = New(Options{Clock: h.clock, Log: h.log})
+	h.r = New(Options{Clock: h.clock, Log: h.log, RefreshWithin: h.lazy})
 	if err := h.r.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +115,9 @@ func (h *history) check(t *rapid.T) {
 func TestAgainstAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{clock: newClock(), log: &memoryLog{}, model: map[string]map[string]modelled{"a": {}, "b": {}}}
-		h.r = New(Options{Clock: h.clock, Log: h.log})
+		h := &history{clock: newClock(), log: &memoryLog{}, model: map[string]map[string]modelled{"a": {}, "b": {}},
+			lazy: rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "refresh within")}
+		h.r = New(Options{Clock: h.clock, Log: h.log, RefreshWithin: h.lazy})
 		defer func() { h.r.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
 			"register":   h.register,

@@ -18,6 +18,7 @@ func (r *Registrar) carryOn(group []*commit, err error) (carried bool) {
 	}
 	if r.owed == nil {
 		r.owed = map[Key]*Binding{}
+		r.failing.Store(true)
 		r.opts.Logger.Error("registrations cannot be saved; they are kept in memory until they can", "error", err)
 	}
 	least := r.opts.Clock.Now().Add(outageExpires)
@@ -77,6 +78,7 @@ func (r *Registrar) repay() error {
 		}
 	}
 	r.owed = nil
+	r.failing.Store(false)
 	r.opts.Logger.Info("the registrations of an outage are saved")
 	return nil
 }

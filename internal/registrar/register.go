@@ -1,7 +1,6 @@
 package registrar
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -11,7 +10,7 @@ import (
 
 // Register carries out a REGISTER (RFC 3261 §10.3) and calls done once, with all current bindings of the device or an
 // error: after the log has acknowledged the change, from another goroutine, or before Register returns when there is
-// nothing to save. done must not block. All contacts of a request take effect, or none. While the log does not answer
+// nothing to save or the change is a mere refresh (Options.RefreshWithin). done must not block. All contacts of a request take effect, or none. While the log does not answer
 // (KindUnavailable) changes are made in memory, for two minutes at most, and the log gets them when it is back.
 //
 // The errors are *bugle.Error: KindInvalid, with *IntervalTooBrief (423) or *OutOfOrder (500) as its cause, or for a
@@ -42,6 +41,14 @@ func (r *Registrar) Register(req Request, done func([]Binding, error)) {
 		r.tidy(req.DeviceID, d)
 		r.mu.Unlock()
 		done(bindings, err)
+		return
+	}
+	if len(remove) == 0 && r.refreshes(d, save, now) && r.enqueue(&commit{save: save, refresh: true}) {
+		changes := r.enter(d, save)
+		bindings := r.live(d, now)
+		r.mu.Unlock()
+		r.changed(changes)
+		done(bindings, nil)
 		return
 	}
 	d.busy = true
@@ -184,6 +191,39 @@ func outOfOrder() error {
 		Message: "a newer request of this Call-ID has been seen", Err: &OutOfOrder{}}
 }
 
+// refreshes says whether all that a request changes is until when known phones are where they were, which need not be
+// on disk before it is answered: a crash loses no place, only some of the time that it was promised for. What Flush is
+// removing is no known place. It must be called with r.mu held.
+func (r *Registrar) refreshes(d *device, save []Binding, now time.Time) bool {
+	if r.opts.Log == nil || r.opts.RefreshWithin == 0 || r.flushing > 0 || r.failing.Load() {
+		return false
+	}
+	for i := range save {
+		b := &save[i]
+		old := find(d, b.Contact)
+		if old == nil || !old.Expires.After(now) || b.Expires.Before(old.Expires) || old.AccountID != b.AccountID ||
+			old.OwnerID != b.OwnerID || old.Username != b.Username || old.Realm != b.Realm || old.Instance != b.Instance ||
+			old.Q != b.Q || !slices.Equal(old.Path, b.Path) || old.Transport != b.Transport || old.Source != b.Source ||
+			old.Local != b.Local || old.UserAgent != b.UserAgent {
+			return false
+		}
+	}
+	return true
+}
+
+// enter makes bindings known. It must be called with r.mu held.
+func (r *Registrar) enter(d *device, save []Binding) []Change {
+	changes := make([]Change, 0, len(save))
+	for _, b := range save {
+		kind := Refreshed
+		if r.put(d, b) {
+			kind = Added
+		}
+		changes = append(changes, Change{kind, b})
+	}
+	return changes
+}
+
 // settle makes a saved change true, or leaves all as it was, and lets the next request of the device go on.
 func (r *Registrar) settle(deviceID string, save []Binding, remove []Key, why ChangeKind, err error) []Binding {
 	now := r.opts.Clock.Now()
@@ -196,13 +236,7 @@ func (r *Registrar) settle(deviceID string, save []Binding, remove []Key, why Ch
 				changes = append(changes, Change{why, b})
 			}
 		}
-		for _, b := range save {
-			kind := Refreshed
-			if r.put(d, b) {
-				kind = Added
-			}
-			changes = append(changes, Change{kind, b})
-		}
+		changes = append(changes, r.enter(d, save)...)
 		r.plan(now)
 	}
 	bindings := r.live(d, now)
@@ -216,106 +250,4 @@ func (r *Registrar) settle(deviceID string, save []Binding, remove []Key, why Ch
 		run()
 	}
 	return bindings
-}
-
-// submit hands a change to the log. It is called with r.mu held and releases it.
-func (r *Registrar) submit(c *commit) {
-	if r.opts.Log == nil {
-		r.mu.Unlock()
-		c.done(nil)
-		return
-	}
-	select {
-	case r.queue <- c:
-		r.mu.Unlock()
-	default:
-		r.mu.Unlock()
-		c.done(fmt.Errorf("%d changes are waiting already", maxQueued))
-	}
-}
-
-// write saves queued changes in groups: what arrives while one group is being written makes up the next.
-func (r *Registrar) write() {
-	var group []*commit
-	for c := range r.queue {
-		group = append(group[:0], c)
-		bindings := len(c.save) + len(c.remove)
-	gather:
-		for bindings < maxBatch {
-			select {
-			case next, ok := <-r.queue:
-				if !ok {
-					break gather
-				}
-				group = append(group, next)
-				bindings += len(next.save) + len(next.remove)
-			default:
-				break gather
-			}
-		}
-		err := r.repay()
-		if err == nil {
-			err = r.save(group)
-		}
-		if err != nil {
-			if r.carryOn(group, err) {
-				err = nil
-			} else {
-				r.opts.Logger.Error("registrations could not be saved", "bindings", bindings, "error", err)
-			}
-		}
-		for _, c := range group {
-			r.finish(c, err)
-		}
-	}
-	if err := r.repay(); err != nil {
-		r.opts.Logger.Error("registrations of an outage were not saved", "bindings", len(r.owed), "error", err)
-	}
-}
-
-func (r *Registrar) save(group []*commit) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.opts.OnPanic(v)
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	save, remove := merge(group)
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
-	defer cancel()
-	return r.opts.Log.Save(ctx, save, remove)
-}
-
-// merge makes one step of several changes: of two for one binding the later counts.
-func merge(group []*commit) (save []Binding, remove []Key) {
-	if len(group) == 1 {
-		return group[0].save, group[0].remove
-	}
-	at := map[Key]int{} // the place in save, -1 for removed
-	for _, c := range group {
-		for _, key := range c.remove {
-			at[key] = -1
-		}
-		for _, b := range c.save {
-			save = append(save, b)
-			at[b.Key()] = len(save) - 1
-		}
-	}
-	kept := save[:0]
-	for i, b := range save {
-		if at[b.Key()] == i {
-			kept = append(kept, b)
-		}
-	}
-	for key, i := range at {
-		if i < 0 {
-			remove = append(remove, key)
-		}
-	}
-	return kept, remove
-}
-
-func (r *Registrar) finish(c *commit, err error) {
-	defer r.recovered()
-	c.done(err)
 }

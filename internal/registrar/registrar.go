@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bugle"
@@ -51,6 +52,12 @@ type Options struct {
 	MaxContact int          // contacts of one device
 	MinExpires int          // seconds
 	MaxExpires int          // seconds; longer wishes are cut to it
+
+	// SaveWithin is how long a change may wait for others that share its commit.
+	SaveWithin time.Duration
+	// RefreshWithin is how long after its answer a refresh may reach the log that leaves the binding where it is; 0 saves
+	// refreshes before they are answered, as all else is. A crash in that time leaves the binding its former expiry.
+	RefreshWithin time.Duration
 }
 
 // Registrar is the location service. It is safe for concurrent use.
@@ -63,11 +70,16 @@ type Registrar struct {
 	count    int
 	sweep    func() bool // stops the sweep that is planned
 	sweepAt  time.Time
+	flushing int // removals of Flush that wait for the log
 	closed   bool
 
-	queue  chan *commit
-	writer sync.WaitGroup
-	owed   map[Key]*Binding // of the writer: what the log did not take in an outage, nil for a removal
+	queue   chan *commit
+	urgent  int           // changes in the queue, or with the writer that gathers, whose sender waits
+	patient bool          // the writer waits as long as refreshes may
+	woken   chan struct{} // ends the writer's waiting
+	writer  sync.WaitGroup
+	owed    map[Key]*Binding // of the writer: what the log did not take in an outage, nil for a removal
+	failing atomic.Bool      // something is owed
 }
 
 // device is the address of record: all bindings of one device. A change waits for the log with busy set, and the next
@@ -85,9 +97,10 @@ type record struct {
 
 // commit is one change on its way through the log.
 type commit struct {
-	save   []Binding
-	remove []Key
-	done   func(error)
+	save    []Binding
+	remove  []Key
+	refresh bool        // it has been answered
+	done    func(error) // nil for a refresh
 }
 
 // New starts a registrar; Close ends it.
@@ -104,7 +117,8 @@ func New(opts Options) *Registrar {
 	opts.MaxContact = cmp.Or(opts.MaxContact, DefaultMaxContacts)
 	opts.MinExpires = cmp.Or(opts.MinExpires, DefaultMinExpires)
 	opts.MaxExpires = cmp.Or(opts.MaxExpires, DefaultMaxExpires)
-	r := &Registrar{opts: opts, devices: map[string]*device{}, queue: make(chan *commit, maxQueued)}
+	r := &Registrar{opts: opts, devices: map[string]*device{}, queue: make(chan *commit, maxQueued),
+		woken: make(chan struct{}, 1)}
 	if opts.Log != nil {
 		r.writer.Go(r.write)
 	}
@@ -144,6 +158,7 @@ func (r *Registrar) Close() {
 		r.sweep = nil
 	}
 	close(r.queue)
+	r.wake()
 	r.mu.Unlock()
 	r.writer.Wait()
 }

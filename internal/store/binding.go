@@ -51,8 +51,9 @@ type bindingWrite struct {
 	key BindingKey
 }
 
-// SaveBindings writes and removes bindings in one commit, which it shares with others that come within 50 ms. When it
-// returns nil they are safe. When it fails nothing was changed, except that a ctx that ended early leaves it open.
+// SaveBindings writes and removes bindings in one commit, which it shares with those that came while the one before was
+// written. When it returns nil they are safe. When it fails nothing was changed, except that a ctx that ended early
+// leaves it open.
 func (s *Store) SaveBindings(ctx context.Context, save []BindingRow, remove []BindingKey) error {
 	if err := checkBindings(save); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 
 // Records are committed in groups: when the first row of a group has waited as long as it may, or with groupRows rows.
 const (
-	bindingsWait = 50 * time.Millisecond  // a phone waits for it
+	bindingsWait = 0                      // the registrar has gathered them
 	callsWait    = 250 * time.Millisecond // nobody does
 	messagesWait = 50 * time.Millisecond  // the caller waits to hear that the message is kept
 	attemptsWait = 20 * time.Millisecond  // whoever wants to be called waits
@@ -92,20 +92,33 @@ func (g *groupWriter[T]) run() {
 	for first := range g.queue {
 		group, n := []submission[T]{first}, len(first.rows)
 		timer := time.NewTimer(g.wait)
-	gather:
 		for n < groupRows {
-			select {
-			case next, open := <-g.queue:
-				if !open {
-					break gather
-				}
-				group, n = append(group, next), n+len(next.rows)
-			case <-timer.C:
-				break gather
+			next, ok := g.next(timer)
+			if !ok {
+				break
 			}
+			group, n = append(group, next), n+len(next.rows)
 		}
 		timer.Stop()
 		g.commit(group, n)
+	}
+}
+
+// next returns what is queued, or comes before the timer ends.
+func (g *groupWriter[T]) next(timer *time.Timer) (submission[T], bool) {
+	select {
+	case next, open := <-g.queue:
+		return next, open
+	default:
+	}
+	if g.wait == 0 {
+		return submission[T]{}, false
+	}
+	select {
+	case next, open := <-g.queue:
+		return next, open
+	case <-timer.C:
+		return submission[T]{}, false
 	}
 }
 
