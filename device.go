@@ -50,11 +50,16 @@ func ParseDevice(id string, doc []byte) (Device, error) {
 	if d.SIP.Method == "" {
 		d.SIP.Method = "password"
 	}
-	headers := s.Object("custom_sip_headers")
-	if out := headers.Object("out"); out != nil {
-		d.SIP.Headers = headers.StringMap("out")
-	} else {
-		d.SIP.Headers = s.StringMap("custom_sip_headers")
-	}
+	d.SIP.Headers = parseHeaders(s)
 	return d, nil
+}
+
+// parseHeaders are the headers of an object's outgoing calls: custom_sip_headers.out, or KAZOO's older form, in which the
+// names stand in custom_sip_headers itself.
+func parseHeaders(f Fields) map[string]string {
+	headers := f.Object("custom_sip_headers")
+	if out := headers.Object("out"); out != nil {
+		return headers.StringMap("out")
+	}
+	return f.StringMap("custom_sip_headers")
 }

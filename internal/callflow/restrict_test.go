@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"bugle"
+	"bugle/internal/callflow"
 	"bugle/internal/callflow/callflowtest"
 )
 
@@ -278,4 +279,30 @@ func TestADialPlanDoesNotHideAnEmergency(t *testing.T) {
 	h.Play("dial 0112\nends 481")
 	h.Play("dial 5550100\n" + refused)
 	h.Play("dial 2125550100\n" + refused)
+}
+
+// TestJudge: what is known of a number before it is called.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	docs := &callflowtest.Documents{Callflows: map[string]bugle.Callflow{"main": {ID: "main", Numbers: []string{"1001"}},
+		"outside": {ID: "outside", Patterns: []string{`^9(\d+)$`}}, "no_match": {ID: "no_match", Numbers: []string{"no_match"}}}}
+	e := callflow.New(callflow.Options{Documents: docs})
+	account := bugle.Account{ID: callflowtest.AccountID}
+	for dialed, want := range map[string]callflow.Judgement{
+		"1001":           {Number: "1001", Class: "unknown", Own: true, Routed: true},
+		"9911":           {Number: "9911", Class: "emergency", Routed: true},
+		"(415) 886-7900": {Number: "(415) 886-7900", Class: "did_us"},
+		"4158867900":     {Number: "+14158867900", Class: "did_us", Routed: true},
+		"bob":            {Number: "bob", Class: "unknown"},
+		"no_match":       {Number: "no_match", Class: "unknown"},
+		"":               {Class: "unknown"},
+	} {
+		if got, err := e.Judge(t.Context(), account, dialed); err != nil || got != want {
+			t.Errorf("%q: %+v, %v; want %+v", dialed, got, err, want)
+		}
+	}
+	docs.With(func(d *callflowtest.Documents) { d.Fail = true })
+	if _, err := e.Judge(t.Context(), account, "1001"); bugle.KindOf(err) != bugle.KindUnavailable {
+		t.Error(err)
+	}
 }

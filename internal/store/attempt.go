@@ -68,6 +68,23 @@ func (s *Store) GetAttempt(ctx context.Context, accountID, endpointID, id string
 	return a, s.fail("store.GetAttempt", err)
 }
 
+// AttemptByKey returns the attempt through an endpoint that has the key, else KindNotFound.
+func (s *Store) AttemptByKey(ctx context.Context, endpointID, key string) (AttemptRow, error) {
+	if !texts(endpointID, key) {
+		return AttemptRow{}, notFound("store.AttemptByKey", "attempt")
+	}
+	a, err := attemptByKey(ctx, s.readable(), endpointID, key)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = notFound("store.AttemptByKey", "attempt")
+	}
+	return a, s.fail("store.AttemptByKey", err)
+}
+
+func attemptByKey(ctx context.Context, q querier, endpointID, key string) (AttemptRow, error) {
+	return scanAttempt(q.row(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE endpoint_id = ? AND idempotency_key = ? `+
+		`AND idempotency_key <> ''`, endpointID, key))
+}
+
 // Attempts returns one page of the attempts through an endpoint, the latest first, and where the next begins.
 func (s *Store) Attempts(ctx context.Context, q AttemptQuery) (attempts []AttemptRow, next []byte, err error) {
 	if !texts(q.AccountID, q.EndpointID) {

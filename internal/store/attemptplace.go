@@ -116,8 +116,7 @@ func (s *Store) writeAttempts(ctx context.Context, t *transaction, writes []*att
 func placeAttempt(ctx context.Context, t *transaction, row *AttemptRow, p *Placing) (placed Placed, err error) {
 	endpoint := clean(row.EndpointID)
 	if row.Key != "" {
-		earlier, err := scanAttempt(t.row(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE endpoint_id = ? AND idempotency_key = ? `+
-			`AND idempotency_key <> ''`, endpoint, clean(row.Key)))
+		earlier, err := attemptByKey(ctx, t, endpoint, clean(row.Key))
 		if err == nil {
 			return Placed{Earlier: &earlier}, nil
 		}
@@ -184,6 +183,13 @@ func (s *Store) ClaimAttempts(ctx context.Context, node, state string, now, leas
 		`WHERE state = 'scheduled' AND due <= ? ORDER BY due, id LIMIT ? + 0) AND state = 'scheduled' RETURNING `+attemptColumns,
 		clean(state), clean(node), micro(lease), micro(now), limit)
 	return rows, s.fail("store.ClaimAttempts", err)
+}
+
+// CancelScheduled ends an attempt that is still scheduled; false when it is not.
+func (s *Store) CancelScheduled(ctx context.Context, id, state, cause string, now time.Time) (bool, error) {
+	rows, err := s.updateAttempts(ctx, `UPDATE attempts SET state = ?, cause = ?, ended = ? WHERE id = ? AND state = 'scheduled' RETURNING `+
+		attemptColumns, clean(state), clean(cause), micro(now), clean(id))
+	return len(rows) > 0, s.fail("store.CancelScheduled", err)
 }
 
 // updateAttempts runs one statement that returns what it changed.

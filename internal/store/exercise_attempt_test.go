@@ -267,6 +267,26 @@ func exerciseAttemptsDue(t *testing.T, o opener) {
 	}
 }
 
+func exerciseAttemptsCanceled(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	a := attempt("a")
+	a.State, a.Due, a.Key = AttemptScheduled, attemptTime, "k"
+	submitAttempt(t, s, a)
+	for _, want := range []bool{true, false} {
+		if done, err := s.CancelScheduled(t.Context(), "a", "canceled", "c", attemptTime); err != nil || done != want {
+			t.Errorf("%t, %v", done, err)
+		}
+	}
+	a.State, a.Cause, a.Ended = "canceled", "c", attemptTime
+	if got, err := s.AttemptByKey(t.Context(), "button", "k"); err != nil || cmp.Diff(a, got) != "" {
+		t.Errorf("%v\n%s", err, cmp.Diff(a, got))
+	}
+	for _, c := range [][2]string{{"button", ""}, {"other", "k"}, {"button", "\xff"}} {
+		_, err := s.AttemptByKey(t.Context(), c[0], c[1])
+		wantKind(t, err, bugle.KindNotFound)
+	}
+}
+
 func exerciseAttemptsLost(t *testing.T, o opener) {
 	s := o.open(t, Options{})
 	for _, id := range []string{"talked", "rang", "renewed", "over"} {

@@ -51,6 +51,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"attempts are placed once":                        exerciseAttemptsPlaced,
 		"of many who place, the throttle lets one pass":   exerciseAttemptsRace,
 		"scheduled attempts are given once":               exerciseAttemptsDue,
+		"scheduled attempts can be canceled":              exerciseAttemptsCanceled,
 		"attempts of a dead process are ended":            exerciseAttemptsLost,
 		"records come in groups":                          exerciseGroups,
 		"records come in numbers":                         exerciseManyRecords,
