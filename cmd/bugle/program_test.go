@@ -203,6 +203,7 @@ func TestSettingsComeFromFlagEnvironmentAndFile(t *testing.T) {
 		{"days", nil, []string{"--call-record-days", "0"}, "--call-record-days: 0; 1 to"},
 		{"outage", nil, []string{"--calls-without-database", "0s"}, "--calls-without-database: 0s; at least"},
 		{"speech", nil, []string{"--speech-url", "localhost:8880"}, "--speech-url"},
+		{"speech on loopback", nil, []string{"--speech-url", "http://127.0.0.1:8880/v1/audio/speech"}, "--egress-allow"},
 		{"link", nil, []string{"--public-url", "ftp://x.example"}, "--public-url"},
 		{"not YAML", nil, []string{"--config", file("a: [\n")}, "bugle.yaml"},
 	}

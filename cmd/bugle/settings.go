@@ -69,7 +69,7 @@ type serveFlags struct {
 	SecretKeyFile string        `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
 	SIPDigest     string        `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
 	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
-	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY."`
+	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY. One at a private address needs --egress-allow."`
 	MediaLoop     string        `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
 	API           apiFlags      `embed:""`
 	TLS           tlsFlags      `embed:""`
@@ -142,6 +142,11 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 	}
 	if s.egress, err = egress.ParseNetworks(strings.Join(f.EgressAllow, ",")); err != nil {
 		return settings{}, fmt.Errorf("--egress-allow: %w", err)
+	}
+	if u, err := url.Parse(s.speechURL); err == nil {
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil && egress.New(s.egress).Check(addr) != nil {
+			return settings{}, fmt.Errorf("--speech-url: connections to %s go out only when --egress-allow names its network", addr)
+		}
 	}
 	if s.api, err = f.API.settings(s.egress); err != nil {
 		return settings{}, err

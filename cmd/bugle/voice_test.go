@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bugle/internal/bugletest"
 	"bugle/internal/media"
@@ -43,5 +47,45 @@ func TestATextCanBeDownloadedAsSpeech(t *testing.T) {
 				t.Errorf("%d samples, %v", len(pcm), err)
 			}
 		})
+	}
+}
+
+// TestAnEndpointSpeaks: the caller hears what an OpenAI-style endpoint made of a text.
+func TestAnEndpointSpeaks(t *testing.T) {
+	t.Parallel()
+	var wav bytes.Buffer
+	if err := media.WriteWAV(&wav, media.Tone(2*time.Second, 800)); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 10)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked <- r.Header.Get("Authorization") + " " + string(body)
+		_, _ = w.Write(wav.Bytes())
+	}))
+	t.Cleanup(endpoint.Close)
+	p := serve(t, filepath.Join(t.TempDir(), "data"), append([]string{"BUGLE_SPEECH_KEY=k1"}, chosen...),
+		"--speech-url", endpoint.URL+"/v1/audio/speech", "--egress-allow", "127.0.0.0/8")
+	o := &office{program: p, api: p.api(t)}
+	var err error
+	if o.company, err = found(t.Context(), o.api, "demo.test", secret); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.api.Create(within(t), "/accounts/"+o.company.accountID+"/callflows", object{"numbers": []string{"777"},
+		"flow": object{"module": "tts", "data": object{"text": "Good day"}}}); err != nil {
+		t.Fatal(err)
+	}
+	call, err := o.phone(t, "1001", bugletest.Behaviour{}).Dial(within(t), "777")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call.WaitTone(within(t), 800); err != nil {
+		t.Errorf("%v\n%s", err, p.Log())
+	}
+	if request := <-asked; !strings.HasPrefix(request, "Bearer k1 ") || !strings.Contains(request, "Good day") {
+		t.Errorf("asked %s", request)
+	}
+	if err := call.Hangup(within(t)); err != nil {
+		t.Error(err)
 	}
 }
