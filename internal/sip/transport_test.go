@@ -242,6 +242,24 @@ func TestTCPConnectionsThatSayNothingAreClosed(t *testing.T) {
 	wantClosed(t, conn)
 }
 
+func TestTCPConnectionsOfOursThatSayNothingAreClosed(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, func(o *Options) { o.FirstMessage, o.StreamIdle = time.Hour, 30*time.Millisecond })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer listener.Close()
+	check(t, listener.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Second)))
+	here := listener.Addr().(*net.TCPAddr).AddrPort()
+	_, err = l.s.Request(userRequest(OPTIONS, "c1"), Destination{Transport: TCP, Addr: here}, func(Result) {})
+	check(t, err)
+	conn, err := listener.Accept()
+	check(t, err)
+	defer conn.Close()
+	check(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	readStream(t, conn)
+	wantClosed(t, conn)
+}
+
 func TestTCPConnectionsAreLimited(t *testing.T) {
 	t.Parallel()
 	for _, perAddr := range []bool{true, false} {

@@ -254,15 +254,21 @@ func TestCredentialsForOthersArePassedOver(t *testing.T) {
 func TestDigestPolicies(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		server, user string
-		want         []string
+		server, account, user string
+		want                  []string
 	}{
-		{"", "ann", []string{"MD5"}},
-		{DigestBoth, "ann", []string{"SHA-256", "MD5"}},
-		{DigestSHA256, "ann", []string{"SHA-256"}},
-		{"", "sha", []string{"SHA-256"}},
+		{"", "", "ann", []string{"MD5"}},
+		{DigestBoth, "", "ann", []string{"SHA-256", "MD5"}},
+		{DigestSHA256, "", "ann", []string{"SHA-256"}},
+		{"", "", "sha", []string{"SHA-256"}},
+		{"", DigestSHA256, "ann", []string{"SHA-256"}},
+		{DigestSHA256, DigestBoth, "ann", []string{"SHA-256", "MD5"}},
+		{DigestMD5, DigestBoth, "sha", []string{"SHA-256"}},
 	} {
 		s := startServer(t, func(o *Options) { o.Digest = tt.server })
+		s.devices.mu.Lock()
+		s.devices.accounts[0].SIPDigest = tt.account
+		s.devices.mu.Unlock()
 		p := s.peer(tt.user)
 		p.request("REGISTER", "sip:acme.test", nil, "")
 		res := p.expect(401)
