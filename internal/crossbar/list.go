@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +64,7 @@ func (req *request) listWhere(res *resource, q store.Query, keep filter) (*reply
 	q.Descending = req.flag("descending", false) || !req.flag("ascending", true)
 	place := listPlace(q) // the same with the filters and without
 	if keep != nil {
-		q = req.byIndex(res, q)
+		q = req.byDatabase(req.byIndex(res, q))
 	}
 	if p.startKey != "" {
 		if q.After, err = openStartKey(place, p.startKey); err != nil {
@@ -164,7 +165,7 @@ func (req *request) pageSize(p *page) (int, error) {
 // the end.
 func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]store.Document, []byte, error) {
 	var out []store.Document
-	chunk := min(size, storePage) // of a filtered list, which grows while few rows pass
+	chunk := min(size+1, storePage) // of a filtered list, which grows while few rows pass; one row tells that there are more
 	for {
 		q.Limit = min(size-len(out), storePage)
 		if keep != nil {
@@ -191,7 +192,10 @@ func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]st
 			if after == nil || keep == nil && end == nil {
 				return out, after, nil
 			}
-			more, err := req.furtherRow(q, after, end, keep)
+			if slices.ContainsFunc(docs[i+1:], func(d store.Document) bool { return keep == nil || keep(&d) }) {
+				return out, after, nil
+			}
+			more, err := req.furtherRow(q, next, end, keep)
 			if !more {
 				after = nil
 			}

@@ -70,7 +70,17 @@ type Query struct {
 	Limit      int    // documents of one page, 1 to 1000; 0 means 50
 	Descending bool
 	Deleted    bool // the soft-deleted documents instead of the living; not together with Index
+
+	// Contains narrows the list to documents whose Body has all of these texts in it, at most three, in upper or lower case. The
+	// database looks, so that the others cost little; PostgreSQL minds the case, SQLite does not.
+	Contains []string
+	Times    *Times // likewise by times; nil means any
 }
+
+// Times are the first and the last times that documents may have.
+type Times struct{ CreatedFrom, CreatedTo, ModifiedFrom, ModifiedTo time.Time }
+
+const maxContains = 3 // each number of them is a statement of its own
 
 const (
 	defaultLimit = 50

@@ -64,6 +64,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"the cache remembers that nobody holds a key":     exerciseCacheNegative,
 		"the cache follows other writers":                 exerciseCacheFollows,
 		"what is assumed is proven":                       exercisePremises,
+		"the database passes over":                        exerciseNarrow,
 		"many readers of the cache see their writes":      exerciseCacheRace,
 		"a load that was overtaken is not kept":           exerciseCacheOvertaken,
 		"a commit that is told late does no harm":         exerciseCacheLate,

@@ -134,7 +134,8 @@ func (q Query) from() (sql string, args []any, order string, err error) {
 			b.WriteString(` AND d.account_id = ?`)
 			args = append(args, q.AccountID)
 		}
-		return b.String(), args, order, nil
+		args, err = q.narrow(&b, args)
+		return b.String(), args, order, err
 	}
 	if q.Deleted {
 		return "", nil, "", &bugle.Error{Op: "store.List", Kind: bugle.KindInvalid,
@@ -147,12 +148,31 @@ func (q Query) from() (sql string, args []any, order string, err error) {
 		b.WriteString(` AND x.account_id = ?`)
 		args = append(args, q.AccountID)
 	}
-	return b.String(), args, order, nil
+	args, err = q.narrow(&b, args)
+	return b.String(), args, order, err
 }
+
+// narrow adds the conditions that no index answers.
+func (q Query) narrow(b *strings.Builder, args []any) ([]any, error) {
+	if len(q.Contains) > maxContains {
+		return nil, &bugle.Error{Op: "store.List", Kind: bugle.KindInvalid, Message: "too many texts to look for"}
+	}
+	for _, text := range q.Contains {
+		b.WriteString(` AND d.body LIKE ? ESCAPE '!'`)
+		args = append(args, "%"+likeEscapes.Replace(text)+"%")
+	}
+	if t := q.Times; t != nil {
+		b.WriteString(` AND d.created BETWEEN ? AND ? AND d.modified BETWEEN ? AND ?`)
+		args = append(args, t.CreatedFrom.UnixMicro(), t.CreatedTo.UnixMicro(), t.ModifiedFrom.UnixMicro(), t.ModifiedTo.UnixMicro())
+	}
+	return args, nil
+}
+
+var likeEscapes = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 
 // findable is false for what no document can have.
 func (q Query) findable() bool {
-	return texts(q.AccountID, q.Type) && (q.Index == nil || texts(q.Index.Name, q.Index.Value))
+	return texts(q.AccountID, q.Type) && texts(q.Contains...) && (q.Index == nil || texts(q.Index.Name, q.Index.Value))
 }
 
 func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
