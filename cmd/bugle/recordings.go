@@ -127,9 +127,9 @@ func sweepBlobs(ctx context.Context, s *store.Store, blobs *store.Blobs, log *sl
 	}
 }
 
-// audioInUse is what the sweep asks: whether a media document or a voicemail message names a blob.
+// audioInUse is what the sweep asks: whether a media document, a person or a voicemail message names a blob.
 func audioInUse(s *store.Store) func(ctx context.Context, accountID, sum string) (bool, error) {
-	documents := s.References([]string{crossbar.TypeMedia, crossbar.TypeUser}, blobsOf)
+	documents := s.References([]string{crossbar.TypeMedia, crossbar.TypeUser, crossbar.TypeListEntry}, blobsOf)
 	return func(ctx context.Context, accountID, sum string) (bool, error) {
 		if used, err := documents(ctx, accountID, sum); used || err != nil {
 			return used, err

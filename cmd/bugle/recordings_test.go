@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"bugle"
 	"bugle/internal/bugletest"
+	"bugle/internal/crossbar"
 	"bugle/internal/media"
+	"bugle/internal/store"
 )
 
 // TestUploadedAudioIsHeard uploads a greeting and a prompt of the account's own, names audio of a web server, and listens to
@@ -60,5 +63,32 @@ func TestUploadedAudioIsHeard(t *testing.T) {
 		if err := call.Hangup(ctx); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestBlobsInUse: whatever kind of document names a blob, the sweep is told so.
+func TestBlobsInUse(t *testing.T) {
+	t.Parallel()
+	s, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "bugle.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	account, used := bugle.NewID(), audioInUse(s)
+	for sum, doc := range map[string]store.Document{
+		"a0": {Type: crossbar.TypeMedia, Private: []byte(`{"` + crossbar.PrivateBlob + `":"a0"}`)},
+		"a1": {Type: crossbar.TypeUser, Private: []byte(`{"` + crossbar.PrivatePhoto + `":{"` + crossbar.PrivateBlob + `":"a1"}}`)},
+		"a2": {Type: crossbar.TypeListEntry, Private: []byte(`{"` + crossbar.PrivatePhoto + `":{"` + crossbar.PrivateBlob + `":"a2"}}`)},
+	} {
+		doc.AccountID, doc.ID, doc.Body = account, bugle.NewID(), []byte("{}")
+		if err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.Put(&doc, "") }); err != nil {
+			t.Fatal(err)
+		}
+		if named, err := used(t.Context(), account, sum); err != nil || !named {
+			t.Errorf("the blob of a %s is not in use (%v)", doc.Type, err)
+		}
+	}
+	if named, err := used(t.Context(), account, "a9"); err != nil || named {
+		t.Errorf("a blob that nothing names is in use (%v)", err)
 	}
 }

@@ -12,6 +12,9 @@ func (req *request) amend(res *resource, change func(d *store.Document, private 
 		if d, err = tx.Get(req.account.id, res.typ, id); err != nil {
 			return req.missing(err, id)
 		}
+		if err := req.inParent(res, &d); err != nil {
+			return err
+		}
 		if err := req.precondition(d.Rev); err != nil {
 			return err
 		}

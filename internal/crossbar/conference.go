@@ -12,7 +12,8 @@ var conferenceNumbers = [...]string{"conference_numbers", "member.numbers", "mod
 func conferences() *resource {
 	return &resource{noun: "conferences", typ: TypeConference, schema: "conferences",
 		about: "A number enters one conference of the account. What goes on now is read at `_read_only`: `is_locked`, `members`, " +
-			"`moderators`, `duration` in seconds and `participants`; until conferences can be held it says that nobody is there. " +
+			"`moderators`, `duration` in seconds and `participants`; conferences cannot be held yet, so it says " +
+			"that nobody is there, and there are no actions on them: PUT on a conference (`lock`, `play`, `record`, `dial`) is 405, `participants` 404. " +
 			"PINs and the bridge's password are kept sealed.",
 		within:      map[string]string{"users": IndexOwner},
 		filtered:    map[string]string{"owner_id": IndexOwner},

@@ -3,6 +3,7 @@ package crossbar
 import (
 	"net/http"
 	"regexp"
+	"strings"
 
 	"bugle/internal/store"
 )
@@ -25,7 +26,8 @@ func listEntries() *resource {
 	keys := []string{"capture_group_key", "capture_group_length", "displayname", "firstname", "lastname", "list_id", "number",
 		"pattern", "profile", "type"}
 	r := &resource{noun: "entries", typ: TypeListEntry, schema: "list_entries",
-		about:  "The entries of a list. DELETE on all of them empties the list.",
+		about: "The entries of a list. DELETE on all of them empties the list. `vcard` is an entry as text/vcard, with the list's `org`; " +
+			"`photo` takes a JPEG or PNG of at most 2 MB.",
 		within: map[string]string{"lists": IndexList}, nested: true, parentKey: "list_id",
 		summary:     func(doc map[string]any) map[string]any { return pick(doc, keys...) },
 		summaryKeys: keys,
@@ -45,7 +47,8 @@ func listEntries() *resource {
 			return []store.Index{{Name: IndexList, Value: stringAt(e.doc, "list_id")}}
 		},
 	}
-	r.endpoints = []endpoint{{path: "", ops: map[string]operation{
+	r.shapes = personShapes("list_entries.document")
+	r.endpoints = []endpoint{photoEndpoint(r), vcardEndpoint(r, describeEntry), {path: "", ops: map[string]operation{
 		http.MethodGet: {run: func(req *request) (*reply, error) { return req.list(r) }},
 		http.MethodPut: {run: func(req *request) (*reply, error) { return req.create(r) }},
 		http.MethodDelete: {run: func(req *request) (*reply, error) {
@@ -58,6 +61,22 @@ func listEntries() *resource {
 			return &reply{status: http.StatusOK}, err
 		}}}}}
 	return r
+}
+
+// describeEntry writes who an entry of a list is into a card.
+func describeEntry(c *card, req *request, doc map[string]any) error {
+	first, last := stringAt(doc, "firstname"), stringAt(doc, "lastname")
+	c.name(firstOf(map[string]any{"shown": stringAt(doc, "displayname"), "whole": strings.TrimSpace(first + " " + last),
+		"number": stringAt(doc, "number")}, "shown", "whole", "number"), first, last)
+	c.profile(doc)
+	c.text("TEL;VALUE=text;TYPE=voice", stringAt(doc, "number"))
+	list, err := req.api.get(req.ctx, req.account.id, TypeList, req.route.parentID)
+	if err != nil {
+		return req.missing(err, req.route.parentID)
+	}
+	about, err := parseObject(list.Body)
+	c.text("ORG", stringAt(about, "org"))
+	return err
 }
 
 const maxPattern = 1000 // characters of a regular expression in a document

@@ -72,5 +72,5 @@ const MasterValue = "master"
 // PrivateBlob is the key of a media document's private part that names its audio in Blobs.
 const PrivateBlob = "blob"
 
-// PrivatePhoto is the key of a user document's private part that holds an object with a PrivateBlob of its own: the photo.
+// PrivatePhoto is the key of the private part of a user or a list's entry that holds an object with a PrivateBlob of its own: the photo.
 const PrivatePhoto = "photo"

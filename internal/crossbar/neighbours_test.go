@@ -110,6 +110,20 @@ func TestNeighbourDocuments(t *testing.T) {
 		}
 	}
 }
+// TestConferencesCannotBeHeldYet: nobody is there, and what would act on those who are is not offered.
+func TestConferencesCannotBeHeldYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := w.own("/conferences/" + w.must("PUT", w.own("/conferences"), `{"name":"C"}`).str("id"))
+	sameJSON(t, w.must("GET", path, "").at("_read_only"), `{"is_locked":false,"members":0,"moderators":0,"duration":0,"participants":[]}`)
+	for at, code := range map[string]int{"": 405, "/participants": 404, "/participants/1": 404} {
+		for _, action := range []string{"lock", "dial", "play", "record", "mute"} {
+			if a := w.call("PUT", path+at, `{"action":"`+action+`","data":{}}`); a.code != code || a.body["status"] != "error" {
+				t.Errorf("%s %s: %d %s", at, action, a.code, a.text)
+			}
+		}
+	}
+}
 
 func TestNeighboursRefuse(t *testing.T) {
 	t.Parallel()
@@ -239,6 +253,9 @@ func TestListEntries(t *testing.T) {
 		{"PUT", w.own("/lists/" + id + "/entries"), 404},
 		{"GET", w.own("/menus/" + one + "/entries"), 404},
 		{"GET", at + "/photo", 404},
+		{"GET", at + "/vcard", 200},
+		{"GET", w.own("/lists/" + two + "/entries/" + id + "/vcard"), 404},
+		{"DELETE", w.own("/lists/" + two + "/entries/" + id + "/photo"), 404},
 		{"PUT", at, 405},
 		{"GET", at, 200},
 		{"DELETE", at, 200},

@@ -30,7 +30,7 @@ func phoneNumbers() *resource {
 			"to one account of the whole system (409 `number_exists`), and no other account's callflows may have it. The list is an " +
 			"object: `cascade_quantity` (numbers of the accounts below) and `numbers`, by number. `used_by` follows the callflows; " +
 			"`fix` computes it anew. DELETE releases the number. `collection` does the same to many (`{\"numbers\": []}`) and answers " +
-			"`{\"success\": {}, \"error\": {}}`, with 400 when none succeeded. Searching for numbers to buy (`?prefix=`, `prefix`, `check`) and " +
+			"`{\"success\": {}, \"error\": {}}`, with 400 when none succeeded. Searching for numbers to buy (`?prefix=`, `prefix`, `check`, also without an account) and " +
 			"porting need a carrier and are answered with 501.",
 		computed: []string{"state", "used_by", "assigned_to", "features", "created", "updated"},
 		summary: func(doc map[string]any) map[string]any {
@@ -46,6 +46,9 @@ func phoneNumbers() *resource {
 			return []store.Key{{Space: KeyPhoneNumber, Value: e.id}}
 		},
 	}
+	search := map[string]operation{http.MethodGet: {run: needsCarrier, open: true}}
+	r.top = &resource{noun: r.noun, endpoints: []endpoint{{path: "", ops: search}, {path: "prefix", ops: search}},
+		shapes: map[string]shape{"GET": notBought(), "GET prefix": notBought()}}
 	each := func(act func(req *request, number string) (*reply, error)) operation {
 		return operation{run: func(req *request) (*reply, error) {
 			number, err := req.numberOf(req.route.arg())
@@ -97,7 +100,7 @@ func numberShapes() map[string]shape {
 	bulk := shape{takes: objectOf(map[string]any{"numbers": listOf(typed("string"))}, "numbers"),
 		gives:   objectOf(map[string]any{"success": typed("object"), "error": typed("object")}, "success", "error"),
 		example: map[string]any{"numbers": []any{"+14155550199"}}}
-	carrier := shape{summary: "Not offered: it needs a carrier", gives: map[string]any{}, codes: []int{http.StatusNotImplemented}}
+	carrier := notBought()
 	class := objectOf(textKeys("friendly_name", "regex"))
 	list := shape{summary: "List phone numbers", paged: true, revised: true, codes: []int{http.StatusNotImplemented},
 		gives: objectOf(map[string]any{"cascade_quantity": typed("integer"), "numbers": map[string]any{"type": "object",
@@ -129,6 +132,10 @@ func numberShapes() map[string]shape {
 		out[path] = s
 	}
 	return out
+}
+
+func notBought() shape {
+	return shape{summary: "Not offered: it needs a carrier", gives: map[string]any{}, codes: []int{http.StatusNotImplemented}}
 }
 
 func needsCarrier(*request) (*reply, error) {

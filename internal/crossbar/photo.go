@@ -18,12 +18,20 @@ const (
 
 var photoTypes = []string{"image/jpeg", "image/png"}
 
+// personShapes describe the photo and the card of the documents of a schema.
+func personShapes(document string) map[string]shape {
+	return map[string]shape{"GET {id}/vcard": {summary: "The person as a vCard (RFC 6350)", gives: map[string]any{}},
+		"GET {id}/photo":    {summary: "Download the photo", gives: map[string]any{}},
+		"POST {id}/photo":   {summary: "Upload the photo: JPEG or PNG", gives: refTo(document), revised: true},
+		"DELETE {id}/photo": {summary: "Remove the photo", gives: refTo(document), revised: true}}
+}
+
 const photoAllowed = "a photo is a JPEG or PNG of at most 2 MB and 4096 by 4096 pixels"
 
-// photoEndpoint is the photo of a user.
+// photoEndpoint is the photo of a person.
 func photoEndpoint(r *resource) endpoint {
 	return endpoint{path: "{id}/photo", ops: map[string]operation{
-		http.MethodGet:    {run: (*request).downloadPhoto, produces: photoTypes},
+		http.MethodGet:    {run: func(req *request) (*reply, error) { return req.downloadPhoto(r) }, produces: photoTypes},
 		http.MethodPost:   {run: func(req *request) (*reply, error) { return req.uploadPhoto(r) }, upload: true, uploads: photoTypes},
 		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.setPhoto(r, nil) }},
 	}}
@@ -48,9 +56,8 @@ func (req *request) uploadPhoto(res *resource) (*reply, error) {
 	if req.api.opts.Blobs == nil {
 		return nil, unavailable(nil)
 	}
-	id := req.route.arg()
-	if _, err := req.api.opts.Store.Get(req.ctx, req.account.id, TypeUser, id); err != nil {
-		return nil, req.missing(err, id)
+	if _, err := req.atPath(res); err != nil {
+		return nil, err
 	}
 	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(req.body), maxPhoto)
 	if err != nil {
@@ -59,7 +66,17 @@ func (req *request) uploadPhoto(res *resource) (*reply, error) {
 	return req.setPhoto(res, map[string]any{PrivateBlob: blob.SHA256, "type": "image/" + kind})
 }
 
-// setPhoto writes which photo a user has, nil for none, and answers with the user.
+// atPath is the document that the path names.
+func (req *request) atPath(res *resource) (store.Document, error) {
+	id := req.route.arg()
+	d, err := req.api.get(req.ctx, req.account.id, res.typ, id)
+	if err != nil {
+		return d, req.missing(err, id)
+	}
+	return d, req.inParent(res, &d)
+}
+
+// setPhoto writes which photo a person has, nil for none, and answers with the document.
 func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error) {
 	return req.amend(res, func(d *store.Document, private map[string]any) error {
 		if _, had := private[PrivatePhoto]; photo == nil && !had {
@@ -72,12 +89,12 @@ func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error
 	})
 }
 
-func (req *request) downloadPhoto() (*reply, error) {
-	id := req.route.arg()
-	d, err := req.api.get(req.ctx, req.account.id, TypeUser, id)
+func (req *request) downloadPhoto(res *resource) (*reply, error) {
+	d, err := req.atPath(res)
 	if err != nil {
-		return nil, req.missing(err, id)
+		return nil, err
 	}
+	id := d.ID
 	private, err := parseObject(orEmpty(d.Private))
 	if err != nil {
 		return nil, err

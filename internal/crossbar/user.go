@@ -1,7 +1,7 @@
 package crossbar
 
 import (
-	"net/http"
+	"cmp"
 	"strings"
 
 	"bugle/internal/store"
@@ -41,12 +41,12 @@ func users() *resource {
 			return "username", map[string]any{"message": "Username is not unique for this account", "cause": key.Value}
 		},
 	}
-	r.endpoints = []endpoint{photoEndpoint(r),
-		{path: "{id}/vcard", ops: map[string]operation{http.MethodGet: {run: (*request).userVCard, produces: []string{typeVCard}}}}}
-	r.shapes = map[string]shape{"GET {id}/vcard": {summary: "The user as a vCard (RFC 6350)", gives: map[string]any{}},
-		"GET {id}/photo":    {summary: "Download the photo", gives: map[string]any{}},
-		"POST {id}/photo":   {summary: "Upload the photo: JPEG or PNG", gives: refTo("users.document"), revised: true},
-		"DELETE {id}/photo": {summary: "Remove the photo", gives: refTo("users.document"), revised: true}}
+	r.endpoints = []endpoint{photoEndpoint(r), vcardEndpoint(r, func(c *card, req *request, doc map[string]any) error {
+		company, err := parseObject(req.account.doc.Body)
+		c.user(doc, cmp.Or(stringAt(company, "org"), req.account.view.Name))
+		return err
+	})}
+	r.shapes = personShapes("users.document")
 	return r
 }
 

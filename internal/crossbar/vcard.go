@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -20,12 +21,17 @@ type memoryFile struct{ *bytes.Reader }
 
 func (memoryFile) Close() error { return nil }
 
-// userVCard answers GET on a user's card: who it is and at which numbers, with the photo when there is one. RFC 6350
-func (req *request) userVCard() (*reply, error) {
-	id := req.route.arg()
-	d, err := req.api.get(req.ctx, req.account.id, TypeUser, id)
+// vcardEndpoint is a person's card: who it is and at which numbers, as describe writes, with the photo when there is one.
+// RFC 6350
+func vcardEndpoint(r *resource, describe func(c *card, req *request, doc map[string]any) error) endpoint {
+	return endpoint{path: "{id}/vcard", ops: map[string]operation{http.MethodGet: {produces: []string{typeVCard},
+		run: func(req *request) (*reply, error) { return req.vcard(r, describe) }}}}
+}
+
+func (req *request) vcard(res *resource, describe func(c *card, req *request, doc map[string]any) error) (*reply, error) {
+	d, err := req.atPath(res)
 	if err != nil {
-		return nil, req.missing(err, id)
+		return nil, err
 	}
 	doc, err := parseObject(d.Body)
 	if err != nil {
@@ -38,8 +44,10 @@ func (req *request) userVCard() (*reply, error) {
 	c := card{}
 	c.line("BEGIN", "VCARD")
 	c.line("VERSION", "4.0")
-	c.person(doc)
-	c.text("ORG", req.account.view.Name)
+	if err := describe(&c, req, doc); err != nil {
+		return nil, err
+	}
+	id := d.ID
 	c.line("UID", "urn:uuid:"+id[:8]+"-"+id[8:12]+"-"+id[12:16]+"-"+id[16:20]+"-"+id[20:])
 	c.line("REV", d.Modified.UTC().Format("20060102T150405Z"))
 	if uri, err := req.photoURI(private); err != nil {
@@ -52,7 +60,7 @@ func (req *request) userVCard() (*reply, error) {
 		content: memoryFile{bytes.NewReader(c.Bytes())}}}, nil
 }
 
-// photoURI is a user's photo as a data: URI, "" for none.
+// photoURI is a person's photo as a data: URI, "" for none.
 func (req *request) photoURI(private map[string]any) (string, error) {
 	sum := stringAt(private, PrivatePhoto+"."+PrivateBlob)
 	if sum == "" || req.api.opts.Blobs == nil {
@@ -76,10 +84,33 @@ type card struct{ bytes.Buffer }
 // cardDate is a date that a vCard may hold as one.
 var cardDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
-func (c *card) person(doc map[string]any) {
+// user is somebody who works here.
+func (c *card) user(doc map[string]any, organisation string) {
 	user, _ := bugle.ParseUser("", appendTree(nil, doc))
-	c.text("FN", strings.TrimSpace(user.DisplayName()))
-	c.line("N", escaped(user.LastName)+";"+escaped(user.FirstName)+";;;")
+	c.name(user.DisplayName(), user.FirstName, user.LastName)
+	c.profile(doc)
+	c.text("EMAIL", stringAt(doc, "email"))
+	seen := map[string]bool{"": true}
+	for _, number := range [...]string{user.CallerID.ExternalNumber, user.CallerID.InternalNumber, user.PresenceID} {
+		if !seen[number] {
+			seen[number] = true
+			c.text("TEL;VALUE=text;TYPE=work,voice", number)
+		}
+	}
+	c.text("TZ", user.Timezone)
+	c.text("LANG", user.Language)
+	c.text("ORG", organisation)
+}
+
+// name is what every card has: RFC 6350 §6.2.1 asks for FN.
+func (c *card) name(shown, first, last string) {
+	c.line("FN", cmp.Or(escaped(strings.TrimSpace(shown)), "-"))
+	if first != "" || last != "" {
+		c.line("N", escaped(last)+";"+escaped(first)+";;;")
+	}
+}
+
+func (c *card) profile(doc map[string]any) {
 	profile, _ := doc["profile"].(map[string]any)
 	nicknames := []string{}
 	for _, v := range append([]any{doc["nickname"]}, listAt(profile, "nicknames")...) {
@@ -98,21 +129,11 @@ func (c *card) person(doc map[string]any) {
 	} else {
 		c.text("BDAY;VALUE=text", birthday)
 	}
-	c.text("EMAIL", stringAt(doc, "email"))
-	seen := map[string]bool{"": true}
-	for _, number := range [...]string{user.CallerID.ExternalNumber, user.CallerID.InternalNumber, user.PresenceID} {
-		if !seen[number] {
-			seen[number] = true
-			c.text("TEL;VALUE=text;TYPE=work,voice", number)
-		}
-	}
 	for _, v := range listAt(profile, "addresses") {
 		if address := stringAt(v, "address"); address != "" {
 			c.line("ADR", ";;"+escaped(address)+";;;;")
 		}
 	}
-	c.text("TZ", user.Timezone)
-	c.text("LANG", user.Language)
 }
 
 func listAt(v any, path string) []any {

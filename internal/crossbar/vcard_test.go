@@ -71,6 +71,49 @@ func TestUserPhoto(t *testing.T) {
 	}
 }
 
+// TestEntryPhotoAndVCard: what a user has, an entry of a list has, below its own list only.
+func TestEntryPhotoAndVCard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	list := w.must("PUT", w.own("/lists"), `{"name":"Friends","org":"Analytical; Engines"}`).str("id")
+	other := w.must("PUT", w.own("/lists"), `{"name":"Others"}`).str("id")
+	id := w.must("PUT", w.own("/lists/"+list+"/entries"), `{"firstname":"Grace","lastname":"Hopper","number":"+14155550199",
+		"profile":{"title":"Rear admiral","nicknames":["Amazing Grace"]}}`).str("id")
+	path, elsewhere := w.own("/lists/"+list+"/entries/"+id), w.own("/lists/"+other+"/entries/"+id)
+	photo := picture(t, 16, 16, "png")
+	send := func(path string) answer {
+		return w.raw("POST", path+"/photo", photo, "Content-Type: image/png", "X-Auth-Token: "+w.token)
+	}
+	if a := send(elsewhere); a.code != 404 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := send(path); a.code != 200 || a.str("firstname") != "Grace" || a.str("list_id") != list {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("GET", path+"/photo", "", "Accept: image/png"); string(a.text) != photo {
+		t.Errorf("%d %d bytes", a.code, len(a.text))
+	}
+	a := w.call("GET", path+"/vcard", "")
+	if text := unfolded(a); a.code != 200 || !strings.HasPrefix(text, "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Grace Hopper\r\nN:Hopper;Grace;;;\r\n"+
+		"NICKNAME:Amazing Grace\r\nTITLE:Rear admiral\r\nTEL;VALUE=text;TYPE=voice:+14155550199\r\nORG:Analytical\\; Engines\r\nUID:urn:uuid:") ||
+		!strings.Contains(text, "\r\nPHOTO:data:image/png;base64,iVBOR") {
+		t.Errorf("%d %s", a.code, text)
+	}
+	for _, below := range []string{"/photo", "/vcard"} {
+		if a := w.call("GET", elsewhere+below, ""); a.code != 404 {
+			t.Errorf("%s: %d %s", below, a.code, a.text)
+		}
+	}
+	w.must("DELETE", path+"/photo", "")
+	if a := w.call("GET", path+"/photo", ""); a.code != 404 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	nameless := w.must("PUT", w.own("/lists/"+list+"/entries"), `{"pattern":"^1"}`).str("id")
+	if a := w.call("GET", w.own("/lists/"+list+"/entries/"+nameless+"/vcard"), ""); !strings.Contains(string(a.text), "\r\nFN:-\r\n") {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+}
+
 func unfolded(a answer) string { return strings.ReplaceAll(string(a.text), "\r\n ", "") }
 
 func TestUserVCard(t *testing.T) {
@@ -80,6 +123,7 @@ func TestUserVCard(t *testing.T) {
 	id := w.must("PUT", w.own("/users"), `{"first_name":"Ada; \"A\"","last_name":"King, Lovelace","email":"ada@acme.example.com","presence_id":"1001",
 		"caller_id":{"external":{"number":"+14155550100"},"internal":{"number":"1001"}},"profile":{"birthday":"1815-12-10","nicknames":["Countess"],
 		"note":"one\ntwo\\ `+long+`","addresses":[{"address":"1 Main St, London"}]}}`).str("id")
+	w.must("PATCH", w.own(""), `{"org":"Acme Widgets Ltd"}`)
 	a := w.call("GET", w.own("/users/"+id+"/vcard"), "", "Accept: text/vcard")
 	if a.code != 200 || a.header.Get("Content-Type") != "text/vcard; charset=utf-8" {
 		t.Fatalf("%d %v %s", a.code, a.header, a.text)
@@ -87,7 +131,7 @@ func TestUserVCard(t *testing.T) {
 	text := unfolded(a)
 	for _, want := range []string{"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\\; \"A\" King\\, Lovelace\r\nN:King\\, Lovelace;Ada\\; \"A\";;;\r\n",
 		"NICKNAME:Countess\r\n", "BDAY:18151210\r\n", "EMAIL:ada@acme.example.com\r\n", "TYPE=work,voice:+14155550100\r\n",
-		"TYPE=work,voice:1001\r\n", "NOTE:one\\ntwo\\\\ zażółć", "ADR:;;1 Main St\\, London;;;;\r\n", "ORG:Acme\r\n", "UID:urn:uuid:" + id[:8] + "-",
+		"TYPE=work,voice:1001\r\n", "NOTE:one\\ntwo\\\\ zażółć", "ADR:;;1 Main St\\, London;;;;\r\n", "ORG:Acme Widgets Ltd\r\n", "UID:urn:uuid:" + id[:8] + "-",
 		"END:VCARD\r\n"} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)
