@@ -74,16 +74,20 @@ func TestBlobsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	account, used := bugle.NewID(), audioInUse(s)
-	for sum, doc := range map[string]store.Document{
+	account := bugle.NewID()
+	documents := map[string]store.Document{
 		"a0": {Type: crossbar.TypeMedia, Private: []byte(`{"` + crossbar.PrivateBlob + `":"a0"}`)},
 		"a1": {Type: crossbar.TypeUser, Private: []byte(`{"` + crossbar.PrivatePhoto + `":{"` + crossbar.PrivateBlob + `":"a1"}}`)},
 		"a2": {Type: crossbar.TypeListEntry, Private: []byte(`{"` + crossbar.PrivatePhoto + `":{"` + crossbar.PrivateBlob + `":"a2"}}`)},
-	} {
+	}
+	for _, doc := range documents {
 		doc.AccountID, doc.ID, doc.Body = account, bugle.NewID(), []byte("{}")
 		if err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.Put(&doc, "") }); err != nil {
 			t.Fatal(err)
 		}
+	}
+	used := audioInUse(s)
+	for sum, doc := range documents {
 		if named, err := used(t.Context(), account, sum); err != nil || !named {
 			t.Errorf("the blob of a %s is not in use (%v)", doc.Type, err)
 		}

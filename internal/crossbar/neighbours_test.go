@@ -110,6 +110,7 @@ func TestNeighbourDocuments(t *testing.T) {
 		}
 	}
 }
+
 // TestConferencesCannotBeHeldYet: nobody is there, and what would act on those who are is not offered.
 func TestConferencesCannotBeHeldYet(t *testing.T) {
 	t.Parallel()

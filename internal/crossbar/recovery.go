@@ -195,7 +195,7 @@ func (req *request) storeReset(ctx context.Context, acc *account, username, rese
 		if err != nil {
 			return nil
 		}
-		now := req.api.opts.Now()
+		now := req.started // when it was asked for, however long it waited since
 		if sent, ok := unixAt(private, "reset.sent"); ok && now.Sub(sent) < resetPause {
 			return nil
 		}
