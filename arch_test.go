@@ -37,9 +37,10 @@ var rooms = map[string]struct {
 	"internal/callflow/module":            {[]string{".", "internal/media", "internal/call", "internal/callflow", "internal/directory", "internal/registrar", "internal/speech"}, "modules are what a callflow can do"},
 	"internal/callflow/callflowtest":      {[]string{".", "internal/media", "internal/call", "internal/call/simulate", "internal/callflow", "internal/callflow/module", "internal/directory", "internal/registrar", "internal/speech"}, "a house of scripted phones for dialogue tests"},
 	"internal/clicktocall":                {[]string{".", "internal/call", "internal/callflow", "internal/store"}, "the policy of calls that are asked for: it keeps attempts and has the engine call"},
-	"internal/event":                      {[]string{".", "internal/store", "internal/directory"}, "readers of the change log, which keep directories current"},
+	"internal/contact":                    {[]string{"."}, "a contact is composed of documents, and that is pure"},
+	"internal/event":                      {[]string{".", "internal/store", "internal/directory", "internal/contact"}, "readers of the change log, which keep directories current"},
 	"internal/sipua":                      {[]string{".", "internal/sip", "internal/media", "internal/call", "internal/registrar", "internal/egress"}, "an edge: signalling for calls"},
-	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing"}, "an edge: the KAZOO API, which also prints directories"},
+	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact"}, "an edge: the KAZOO API, which also prints directories"},
 	"internal/bugletest":                  {[]string{".", "internal/sip", "internal/media"}, "the other side of every wire stands on the same wires"},
 }
 

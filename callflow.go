@@ -1,6 +1,9 @@
 package bugle
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Callflow says what happens to calls for its numbers and patterns.
 type Callflow struct {
@@ -9,8 +12,21 @@ type Callflow struct {
 	Numbers  []string // normalised
 	Patterns []string // regular expressions (RE2)
 	OwnerID  string
+	GroupID  string // of the group that an interface made it for
 	Flow     Flow
 	Ringback Ringback
+}
+
+// Extension is the number that people in the account dial for the callflow: the shortest that has digits only, "" when it
+// has none.
+func (c Callflow) Extension() string {
+	best := ""
+	for _, n := range c.Numbers {
+		if strings.Trim(n, "0123456789") == "" && (best == "" || len(n) < len(best) || len(n) == len(best) && n < best) {
+			best = n
+		}
+	}
+	return best
 }
 
 // Ringback is what callers hear while somebody is rung: media references, "" for the ordinary tone.
@@ -58,7 +74,7 @@ func ParseCallflow(id string, doc []byte) (Callflow, error) {
 		return Callflow{}, err
 	}
 	c := Callflow{ID: id, Name: f.String("name"), Numbers: f.Strings("numbers"), Patterns: f.Strings("patterns"),
-		OwnerID: f.String("owner_id"), Ringback: Ringback{Early: f.Object("ringback").String("early"),
+		OwnerID: f.String("owner_id"), GroupID: f.String("group_id"), Ringback: Ringback{Early: f.Object("ringback").String("early"),
 			Transfer: f.Object("ringback").String("transfer")}}
 	if raw, ok := f["flow"]; ok {
 		if err := json.Unmarshal(raw, &c.Flow); err != nil {

@@ -1,6 +1,9 @@
 package bugle
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // User is a person of an account.
 type User struct {
@@ -24,6 +27,15 @@ type User struct {
 	// CallRestriction is an action by class of dialled number, as an account's.
 	CallRestriction map[string]string
 	MusicOnHold     string // media reference, as an account's
+	Email           string
+	Department      string
+	Title           string   // profile.title
+	SiteID          string   // "" for the main site
+	Pending         bool     // activation is "pending": the person has not taken the account into use
+	ForwardTo       string   // call_forward.number while it is on, as it was written
+	MobileNumber    string   // as it was written
+	ContactNumbers  []string // contact_numbers, as they were written
+	ImageETag       string   // of the profile image, "" for none
 }
 
 // ParseUser reads a user document.
@@ -40,7 +52,36 @@ func ParseUser(id string, doc []byte) (User, error) {
 		Pronounced:   f.Object("pronounced_name").String("media_id"),
 		DoNotDisturb: f.Object("do_not_disturb").Bool("enabled", false),
 		Hidden:       f.Object("contact_list").Bool("exclude", false), CallRestriction: parseCallRestriction(f),
-		MusicOnHold: parseMusicOnHold(f)}, nil
+		MusicOnHold: parseMusicOnHold(f), Email: f.String("email"), Department: f.String("department"),
+		Title: f.Object("profile").String("title"), SiteID: f.String("site_id"), Pending: f.String("activation") == "pending",
+		ForwardTo: forwardTo(f), MobileNumber: f.String("mobile_number"), ContactNumbers: contactNumbers(f),
+		ImageETag: f.Object("profile_image").String("etag")}, nil
+}
+
+func forwardTo(f Fields) string {
+	if forward := f.Object("call_forward"); forward.Bool("enabled", false) {
+		return forward.String("number")
+	}
+	return ""
+}
+
+// contactNumbers reads contact_numbers: a number each, or an object with a number and a label.
+func contactNumbers(f Fields) []string {
+	var list []json.RawMessage
+	if raw := f["contact_numbers"]; len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	var out []string
+	for _, raw := range list {
+		number := Fields{"number": raw}.String("number")
+		if number == "" {
+			number = Fields{"": raw}.Object("").String("number")
+		}
+		if number != "" {
+			out = append(out, number)
+		}
+	}
+	return out
 }
 
 // DisplayName is the name as it is said and shown: given name, then family name.

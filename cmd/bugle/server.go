@@ -50,6 +50,7 @@ type server struct {
 	stack     *sip.Stack
 	speaker   *speech.Speaker
 	records   *callRecords
+	contacts  *event.Contacts
 	failed    chan error // what ended a listener on its own
 
 	closers []func(context.Context) // run last to first
@@ -89,6 +90,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	v.contacts = v.openContacts()
 	guard := egress.New(s.egress)
 	v.openSpeech(cache, blobs, guard)
 	modules := module.All(module.Services{Documents: v.documents, Locator: v.registrar, Speech: v.speaker,

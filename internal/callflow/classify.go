@@ -3,6 +3,8 @@ package callflow
 import (
 	"regexp"
 	"strings"
+
+	"bugle"
 )
 
 // The classes that the rules of call restriction single out.
@@ -65,7 +67,7 @@ func bare(number string) string {
 	if !strings.ContainsAny(number, separators) {
 		return number
 	}
-	return international(strings.Map(func(r rune) rune {
+	return bugle.International(strings.Map(func(r rune) rune {
 		if strings.ContainsRune(separators, r) {
 			return -1
 		}

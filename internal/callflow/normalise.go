@@ -19,7 +19,7 @@ func normalise(account *bugle.Account, number string, compile compiler) string {
 	if strings.HasPrefix(number, "+") {
 		return number
 	}
-	return international(dialPlan(account, number, compile))
+	return bugle.International(dialPlan(account, number, compile))
 }
 
 // dialPlan applies the account's own rules: the last capture is the root, wrapped with prefix and suffix.
@@ -47,34 +47,5 @@ func dialPlan(account *bugle.Account, number string, compile compiler) string {
 	return number
 }
 
-// international is KAZOO's system converters.
-func international(number string) string {
-	if !digits(number) {
-		return number
-	}
-	national := number
-	if len(number) == 11 && number[0] == '1' {
-		national = number[1:]
-	}
-	switch {
-	case len(national) == 10 && national[0] >= '2' && national[3] >= '2':
-		return "+1" + national
-	case strings.HasPrefix(number, "011") && len(number) >= 3+5:
-		return "+" + number[3:]
-	case strings.HasPrefix(number, "00") && len(number) >= 2+5:
-		return "+" + number[2:]
-	case number[0] >= '2' && len(number) >= 8:
-		return "+" + number
-	}
-	return number
-}
-
 // digits reports whether s is one or more digits.
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"bugle"
@@ -233,7 +232,7 @@ func (d *Directories) applyCallflow(change bugle.Change) {
 			d.unreadable(change, err)
 			return
 		}
-		number = extension(flow.Numbers)
+		number = flow.Extension()
 	}
 	if d.numbers[change.ID] == number {
 		return
@@ -246,17 +245,6 @@ func (d *Directories) applyCallflow(change bugle.Change) {
 	for ship := range d.reached[change.ID] {
 		d.put(ship)
 	}
-}
-
-// extension is the number that is said for a person: the shortest of the callflow's that has digits only.
-func extension(numbers []string) string {
-	best := ""
-	for _, n := range numbers {
-		if strings.Trim(n, "0123456789") == "" && (best == "" || len(n) < len(best) || len(n) == len(best) && n < best) {
-			best = n
-		}
-	}
-	return best
 }
 
 // enrol remembers what a user or device document says and returns its memberships.

@@ -70,7 +70,7 @@ func backup(ctx context.Context, tx *sql.Tx, blobs *Blobs, program string, w io.
 	if err != nil {
 		return Contents{}, err
 	}
-	for _, table := range archived {
+	for _, table := range archivedAt(m.Tables) {
 		if err := backupTable(ctx, tx, table, a); err != nil {
 			return Contents{}, err
 		}

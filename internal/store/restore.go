@@ -158,8 +158,8 @@ func clearForRestore(ctx context.Context, tx *sql.Tx, tables int64) error {
 		return &bugle.Error{Op: "store.Restore", Kind: bugle.KindConflict, Message: fmt.Sprintf(
 			"the database has tables of version %d, the backup of version %d; restore into a database without tables", version, tables)}
 	}
-	for _, table := range archived {
-		if table == "settings" || table == "counters" {
+	for _, table := range archivedAt(tables) {
+		if table == "settings" || table == "counters" || table == "projections" {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil {
 				return err
 			}

@@ -26,6 +26,7 @@ type Tx struct {
 	at      time.Time
 	changes []pending
 	lost    bool // errAgain was returned
+	nudges  bool // followers have something to look at, though no document changed
 }
 
 // pending is a change that the commit will number.
@@ -87,7 +88,11 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	ended = true
 	if len(tx.changes) == 0 {
-		return failed(s.commit(t))
+		err := s.commit(t)
+		if err == nil && tx.nudges {
+			s.committed()
+		}
+		return failed(err)
 	}
 	return failed(s.commitChanges(ctx, t, tx.changes))
 }
