@@ -96,7 +96,9 @@ func exerciseContacts(t *testing.T, o opener) {
 		_, err := s.GetContact(t.Context(), "beta", id)
 		wantKind(t, err, bugle.KindNotFound)
 	}
-	write(t, s, func(tx *Tx) error { return errors.Join(tx.RemoveContact("acme", "c007"), tx.RemoveContact("acme", "none")) })
+	write(t, s, func(tx *Tx) error {
+		return errors.Join(tx.RemoveContact("acme", "c007"), tx.RemoveContact("acme", "none"))
+	})
 	_, err = s.GetContact(t.Context(), "acme", "c007")
 	wantKind(t, err, bugle.KindNotFound)
 }
