@@ -118,7 +118,9 @@ func TestWhatAltersAContact(t *testing.T) {
 	}
 	step("a number that is reserved", func() { h.put("phone_number", "+14155550100", object{"state": "reserved"}) }, "Update u phoneNumbers")
 	step("in service", func() { h.put("phone_number", "+14155550100", object{"state": "in_service"}) }, "Update u phoneNumbers")
-	step("what the number is called", func() { h.put("phone_number", "+14155550100", object{"state": "in_service", "cnam": object{"display_name": "x"}}) })
+	step("what the number is called", func() {
+		h.put("phone_number", "+14155550100", object{"state": "in_service", "cnam": object{"display_name": "x"}})
+	})
 	step("a fax box", func() { h.put("faxbox", "x", object{"name": "Fax", "owner_id": "u"}) })
 	step("its number", func() { h.put("callflow", "xf", flowTo("faxbox", "x", "3000", "+14155550200")) }, "Update u phoneNumbers")
 	if n := h.get("u").PhoneNumbers[1]; n.Type != "FaxOnly" || n.Number != "+14155550200" || h.get("u").Extension != "77" {
@@ -158,7 +160,9 @@ func TestWhatAltersAContact(t *testing.T) {
 	if c := h.get("p"); c.Type != contact.ParkLocation || c.Name != "Park 701" || c.Extension != "701" || c.Site.NumericID != contact.MainSite {
 		t.Errorf("%+v", c)
 	}
-	step("has no extension", func() { h.put("callflow", "p", object{"patterns": []string{"x"}, "flow": object{"module": "park", "data": object{"slot": "701"}}}) }, "Delete p")
+	step("has no extension", func() {
+		h.put("callflow", "p", object{"patterns": []string{"x"}, "flow": object{"module": "park", "data": object{"slot": "701"}}})
+	}, "Delete p")
 	check(h, h.s, 0, nil)
 }
 
