@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -54,9 +55,17 @@ func (c channels) Channels(accountID string) []crossbar.Channel {
 			if leg.Inbound {
 				direction, destination = "inbound", info.Dialed
 			}
-			out = append(out, crossbar.Channel{ID: leg.ID, Answered: leg.Answered, AuthorizingID: leg.DeviceID,
+			channel := crossbar.Channel{ID: leg.ID, Answered: leg.Answered, AuthorizingID: leg.DeviceID,
 				AuthorizingType: "device", Destination: destination, Direction: direction, OtherLeg: leg.Other,
-				OwnerID: leg.UserID, PresenceID: leg.Number, Username: leg.Name, Started: leg.Started})
+				OwnerID: leg.UserID, PresenceID: leg.Number, Username: leg.Name, Started: leg.Started}
+			if o := info.Origin; o != nil { // bugle's own call, and no device's
+				channel.Direction, channel.Variables = "outbound", o.Variables
+				if leg.DeviceID == "" {
+					channel.AuthorizingID, channel.AuthorizingType = o.ID, o.Type
+					channel.PresenceID = cmp.Or(o.PresenceID, channel.PresenceID)
+				}
+			}
+			out = append(out, channel)
 		}
 	}
 	return out

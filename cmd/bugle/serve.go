@@ -56,7 +56,15 @@ func (v *server) callEnded(r call.Report) {
 	if err != nil {
 		v.log.Error("a call's trail was not kept", "call", r.ID, "error", err)
 	}
-	v.records.submit(store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
+	row := store.CallRow{ID: bugle.NewID(), AccountID: r.AccountID, SIPCallID: r.ID, Direction: "inbound",
 		FromName: r.Caller.Name, FromNumber: r.Caller.Number, Dialed: r.Dialed, ToID: r.Peer.DeviceID, DeviceID: r.DeviceID, OwnerID: r.UserID, OtherLeg: r.Peer.ID,
-		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail})
+		CallflowID: r.Flow, Started: r.Started, Answered: r.Answered, Ended: r.Ended, Cause: string(r.Cause), Trail: trail}
+	if o := r.Origin; o != nil { // its id is its Call-ID, so that whoever had it made can name its record
+		row.ID, row.Direction = r.ID, "outbound"
+		row.AuthorizingID, row.AuthorizingType, row.PresenceID = o.ID, o.Type, o.PresenceID
+		if len(o.Variables) > 0 {
+			row.Variables, _ = json.Marshal(o.Variables) // a map of strings always can
+		}
+	}
+	v.records.submit(row)
 }

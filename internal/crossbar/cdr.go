@@ -21,7 +21,8 @@ func cdrs() *resource {
 	return &resource{noun: "cdrs", within: map[string]string{"users": IndexOwner},
 		about: "The records of calls that have ended, the latest first, also as CSV. `created_from` and `created_to` (Gregorian seconds) are " +
 			"when a call began: the last 31 days when left out, and no more than 31 days and an hour at once (400, `date_range`). An id is " +
-			"`YYYYMM-` and the call's own. A record's `owner_id` is who owned the caller's device then. " +
+			"`YYYYMM-` and the call's own; a call that bugle has started itself (click-to-call) leaves two records, `outbound` both, whose own " +
+			"ids are their Call-IDs. A record's `owner_id` is who owned the caller's device then. " +
 			"A user's records are those with that `owner_id`, and those of calls that a device took which the user owns now. " +
 			"Columns that bugle knows nothing of, such as rates, are empty. Records are kept for `--call-record-days`.",
 		endpoints: []endpoint{
@@ -66,6 +67,9 @@ func (req *request) cdrRow(c *store.CallRow) map[string]any {
 	row["callee_id_number"], row["dialed_number"] = c.Dialed, c.Dialed
 	row["from"], row["to"], row["request"] = c.FromNumber+"@"+realm, c.Dialed+"@"+realm, c.Dialed+"@"+realm
 	row["direction"], row["hangup_cause"], row["authorizing_id"] = c.Direction, c.Cause, c.DeviceID
+	if c.AuthorizingID != "" {
+		row["authorizing_id"] = c.AuthorizingID
+	}
 	row["media_server"] = req.api.opts.Node
 	row["owner_id"], row["other_leg_call_id"] = c.OwnerID, c.OtherLeg
 	row["duration_seconds"], row["billing_seconds"] = seconds(c.Started, c.Ended), seconds(c.Answered, c.Ended)
@@ -198,10 +202,19 @@ func (req *request) fetchCDR() (*reply, error) {
 	row["call_direction"], row["callflow_id"], row["answered_by"] = c.Direction, c.CallflowID, c.ToID
 	row["ringing_seconds"] = seconds(c.Started, c.Ended) - seconds(c.Answered, c.Ended)
 	vars := map[string]any{"account_id": c.AccountID, "realm": req.account.view.Realm, "bridge_id": c.SIPCallID}
-	if c.DeviceID != "" {
+	switch {
+	case c.AuthorizingID != "":
+		vars["authorizing_id"], vars["authorizing_type"] = c.AuthorizingID, c.AuthorizingType
+	case c.DeviceID != "":
 		vars["authorizing_id"], vars["authorizing_type"] = c.DeviceID, "device"
 	}
-	row["custom_channel_vars"] = vars
+	if c.PresenceID != "" {
+		vars["presence_id"] = c.PresenceID
+	}
+	row["custom_channel_vars"], row["custom_application_vars"] = vars, map[string]any{}
+	if json.Valid(c.Variables) {
+		row["custom_application_vars"] = c.Variables
+	}
 	row["trail"] = []any{}
 	if json.Valid(c.Trail) {
 		row["trail"] = json.RawMessage(c.Trail)

@@ -105,3 +105,25 @@ func TestCDRs(t *testing.T) {
 		t.Errorf("%d %s", a.code, a.text)
 	}
 }
+
+// TestTheRecordOfACallThatBugleHasStarted: its id is its Call-ID, dashes and all, and it says for whom it was.
+func TestTheRecordOfACallThatBugleHasStarted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := w.clock.now().Add(-time.Hour)
+	if err := w.store.SaveCall(t.Context(), store.CallRow{ID: "c2c-button-0123456789-b", AccountID: w.account, SIPCallID: "c2c-button-0123456789-b",
+		Direction: "outbound", AuthorizingID: "button", AuthorizingType: "clicktocall", PresenceID: "1001",
+		Variables: []byte(`{"page":"pricing"}`), Started: at, Ended: at.Add(time.Second), Cause: "USER_BUSY"}); err != nil {
+		t.Fatal(err)
+	}
+	if row := w.must("GET", w.own("/cdrs"), "").rows()[0]; row["authorizing_id"] != "button" || row["direction"] != "outbound" {
+		t.Errorf("%v", row)
+	}
+	one := w.must("GET", w.own("/cdrs/202611-c2c-button-0123456789-b"), "")
+	for key, want := range map[string]string{"custom_application_vars": "map[page:pricing]",
+		"custom_channel_vars": "map[account_id:" + w.account + " authorizing_id:button authorizing_type:clicktocall bridge_id:c2c-button-0123456789-b presence_id:1001 realm:acme.example.com]"} {
+		if got := fmt.Sprint(one.at(key)); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+}

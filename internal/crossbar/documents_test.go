@@ -252,12 +252,13 @@ func TestRegistrationsAndChannels(t *testing.T) {
 		t.Errorf("%s", a.text)
 	}
 
-	w.calls.list[w.account] = []crossbar.Channel{{ID: "a/b@host", Answered: true, Direction: "inbound", Started: now.Add(-5 * time.Second)}}
+	w.calls.list[w.account] = []crossbar.Channel{{ID: "a/b@host", Answered: true, Direction: "inbound", Started: now.Add(-5 * time.Second),
+		Variables: map[string]string{"page": "pricing"}}}
 	if a := w.must("GET", w.own("/channels"), ""); len(a.rows()) != 1 || fmt.Sprint(a.rows()[0]["elapsed_s"]) != "5" {
 		t.Errorf("%s", a.text)
 	}
 	one := w.own("/channels/a%2Fb@host")
-	if a := w.must("GET", one, ""); a.str("uuid") != "a/b@host" {
+	if a := w.must("GET", one, ""); a.str("uuid") != "a/b@host" || a.at("custom_application_vars", "page") != "pricing" {
 		t.Errorf("%s", a.text)
 	}
 	if a := w.call("POST", one, `{"action":"fly"}`); a.code != 400 || a.body["message"] != "invalid data" {

@@ -95,6 +95,13 @@ func (req *request) channelRow(c Channel) map[string]any {
 			row[key] = value
 		}
 	}
+	if len(c.Variables) > 0 {
+		variables := make(map[string]any, len(c.Variables))
+		for name, value := range c.Variables {
+			variables[name] = value
+		}
+		row["custom_application_vars"] = variables
+	}
 	return row
 }
 

@@ -296,7 +296,7 @@ func envelopeSchemas() map[string]any {
 			"action", "sequence", "revision", "timestamp", "iso_8601", "by", "before", "after"),
 		"Channel": objectOf(with(textKeys("uuid", "authorizing_id", "authorizing_type", "destination", "direction", "other_leg", "owner_id",
 			"presence_id", "username"), map[string]any{"answered": typed("boolean"), "timestamp": typed("integer"),
-			"elapsed_s": typed("integer")}), "uuid", "direction", "answered"),
+			"elapsed_s": typed("integer"), "custom_application_vars": typed("object")}), "uuid", "direction", "answered"),
 	}
 }
 

@@ -90,8 +90,8 @@ type Destination struct {
 type Channel struct {
 	ID              string // Call-ID of the leg
 	Answered        bool
-	AuthorizingID   string // device
-	AuthorizingType string // "device"
+	AuthorizingID   string // device, or what else lets the call happen
+	AuthorizingType string // "device", "clicktocall", "user"
 	Destination     string
 	Direction       string // "inbound": from the device to bugle
 	OtherLeg        string
@@ -99,6 +99,7 @@ type Channel struct {
 	PresenceID      string
 	Username        string // of the device
 	Started         time.Time
+	Variables       map[string]string // custom application variables of a call that bugle has started itself
 }
 
 // Registrations are the phones that are registered now.

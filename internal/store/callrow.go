@@ -32,6 +32,11 @@ type CallRow struct {
 	Ended      time.Time
 	Cause      string
 	Trail      json.RawMessage // the steps that the call took; a JSON array, nil means []
+	// On whose behalf bugle started the call itself: a document and its type ("clicktocall", "user", "device"). "" for a call
+	// that a phone has made.
+	AuthorizingID, AuthorizingType string
+	PresenceID                     string
+	Variables                      json.RawMessage // custom application variables; a JSON object, nil for none
 }
 
 // CallQuery selects calls of one account.
@@ -64,9 +69,14 @@ func (s *Store) writeCalls(ctx context.Context, t *transaction, calls []CallRow)
 		if !json.Valid(c.Trail) {
 			trail = "[]"
 		}
+		variables := ""
+		if json.Valid(c.Variables) {
+			variables = string(c.Variables)
+		}
 		rows = append(rows, []any{id, clean(c.AccountID), clean(c.SIPCallID), clean(c.Direction), clean(c.FromName),
 			clean(c.FromNumber), clean(c.Dialed), clean(c.ToID), clean(c.DeviceID), clean(c.CallflowID), micro(c.Started),
-			micro(c.Answered), micro(c.Ended), clean(c.Cause), clean(trail), clean(c.OwnerID), clean(c.OtherLeg)})
+			micro(c.Answered), micro(c.Ended), clean(c.Cause), clean(trail), clean(c.OwnerID), clean(c.OtherLeg),
+			clean(c.AuthorizingID), clean(c.AuthorizingType), clean(c.PresenceID), clean(variables)})
 	}
 	return inBatches(ctx, t, `INSERT INTO calls (`+callColumns+`) VALUES `, ` ON CONFLICT (id) DO UPDATE SET `+
 		`account_id = excluded.account_id, sip_call_id = excluded.sip_call_id, direction = excluded.direction, `+
@@ -74,11 +84,13 @@ func (s *Store) writeCalls(ctx context.Context, t *transaction, calls []CallRow)
 		`to_id = excluded.to_id, device_id = excluded.device_id, callflow_id = excluded.callflow_id, `+
 		`started = excluded.started, answered = excluded.answered, ended = excluded.ended, `+
 		`cause = excluded.cause, trail = excluded.trail, owner_id = excluded.owner_id, `+
-		`other_leg_call_id = excluded.other_leg_call_id`, rows)
+		`other_leg_call_id = excluded.other_leg_call_id, authorizing_id = excluded.authorizing_id, `+
+		`authorizing_type = excluded.authorizing_type, presence_id = excluded.presence_id, variables = excluded.variables`, rows)
 }
 
 const callColumns = `id, account_id, sip_call_id, direction, from_name, from_number, dialed, to_id, device_id, ` +
-	`callflow_id, started, answered, ended, cause, trail, owner_id, other_leg_call_id`
+	`callflow_id, started, answered, ended, cause, trail, owner_id, other_leg_call_id, ` +
+	`authorizing_id, authorizing_type, presence_id, variables`
 
 // GetCall returns the row of a call that has ended, else KindNotFound.
 func (s *Store) GetCall(ctx context.Context, accountID, id string) (CallRow, error) {
@@ -142,9 +154,13 @@ func (c *CallRow) Place() []byte {
 
 func scanCall(row scanner) (c CallRow, err error) {
 	var started, answered, ended int64
+	var variables []byte
 	err = row.Scan(&c.ID, &c.AccountID, &c.SIPCallID, &c.Direction, &c.FromName, &c.FromNumber, &c.Dialed, &c.ToID,
 		&c.DeviceID, &c.CallflowID, &started, &answered, &ended, &c.Cause, (*[]byte)(&c.Trail),
-		&c.OwnerID, &c.OtherLeg)
+		&c.OwnerID, &c.OtherLeg, &c.AuthorizingID, &c.AuthorizingType, &c.PresenceID, &variables)
+	if len(variables) > 0 {
+		c.Variables = variables
+	}
 	c.Started, c.Answered, c.Ended = timeOf(started), timeOf(answered), timeOf(ended)
 	return c, err
 }

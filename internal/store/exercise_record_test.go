@@ -75,6 +75,10 @@ func exerciseCalls(t *testing.T, o opener) {
 		if i == 3 {
 			c.Answered, c.Trail = time.Time{}, nil
 		}
+		if i == 4 {
+			c.AuthorizingID, c.AuthorizingType, c.PresenceID = "b1", "clicktocall", "1001"
+			c.Variables = json.RawMessage(`{"page":"pricing"}`)
+		}
 		if err := s.SaveCall(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
