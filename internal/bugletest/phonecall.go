@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"bugle"
 	"bugle/internal/media"
 	"bugle/internal/sip"
 )
@@ -78,9 +79,18 @@ func (c *PhoneCall) open(peer sip.Destination) error {
 	if err != nil {
 		return err
 	}
-	c.session = session
-	c.ear = newEar(c, c.phone.o.Recogniser)
-	session.Record(c.ear)
+	ear := newEar(c, c.phone.o.Recogniser)
+	c.mu.Lock()
+	gone := c.phase == over // a CANCEL crossed the answer
+	if !gone {
+		c.session, c.ear = session, ear
+	}
+	c.mu.Unlock()
+	if gone {
+		session.Close()
+		return &bugle.Error{Op: "bugletest.open", Kind: bugle.KindConflict, Message: "the call is over"}
+	}
+	session.Record(ear)
 	c.Quiet()
 	return nil
 }
@@ -316,13 +326,14 @@ func (c *PhoneCall) end(status int, text string, remote bool) {
 		return
 	}
 	c.phase = over
+	session, ear := c.session, c.ear
 	c.wake()
 	c.mu.Unlock()
 	c.phone.work.Go(func() {
-		if c.session != nil {
-			c.session.StopRecord()
-			c.ear.wait(2 * time.Second)
-			c.session.Close()
+		if session != nil {
+			session.StopRecord()
+			ear.wait(2 * time.Second)
+			session.Close()
 		}
 		c.phone.forget(c)
 		c.tell(Event{Kind: EventEnded, Status: status, Text: text, Remote: remote})

@@ -73,7 +73,7 @@ func (o *office) newBaresipBy(username string, hertz float64, codec, transport s
 	b.write("config", config)
 	b.write("contacts", "")
 	b.write("accounts", fmt.Sprintf("<sip:%[1]s@%[2]s>;auth_user=%[1]s;auth_pass=%[3]s;outbound=\"sip:%[4]s;transport=%[5]s\";regint=120;"+
-		"audio_codecs=%[6]s\n", username, o.realm, o.passwords[username], serving.SIP, transport, codec))
+		"audio_codecs=%[6]s\n", username, o.realm, o.passwords[username], o.server, transport, codec))
 	pcm := make([]int16, 60*media.SampleRate)
 	for i := range pcm {
 		pcm[i] = int16(5000 * math.Sin(2*math.Pi*hertz*float64(i)/media.SampleRate))
@@ -82,7 +82,13 @@ func (o *office) newBaresipBy(username string, hertz float64, codec, transport s
 	must(t, media.WriteWAV(&wav, pcm))
 	b.write("say.wav", wav.String())
 	b.run(control)
-	b.wait("REGISTER_OK")
+	for !strings.Contains(b.out.String(), " binding]") { // it may have registered before it could be told of
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-o.ctx.Done():
+			t.Fatalf("baresip %s does not register", username)
+		}
+	}
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +89,9 @@ type office struct {
 	t         *testing.T
 	ctx       context.Context
 	api       *bugletest.API
+	server    netip.AddrPort // of SIP
+	log       func() string  // of the server
+	ears      *bugletest.Recogniser
 	account   string
 	realm     string
 	passwords map[string]string // by user name
@@ -109,7 +113,7 @@ func newOffice(t *testing.T) *office {
 	t.Cleanup(cancel)
 	client := &http.Client{Timeout: 20 * time.Second}
 	t.Cleanup(client.CloseIdleConnections)
-	o := &office{t: t, ctx: ctx, api: bugletest.NewAPI("http://"+serving.HTTP, client), passwords: map[string]string{}}
+	o := &office{t: t, ctx: ctx, server: serving.SIP, log: serving.Log, ears: prompts(), api: bugletest.NewAPI("http://"+serving.HTTP, client), passwords: map[string]string{}}
 	must(t, o.api.LoginKey(ctx, apiKey))
 	tag := strings.ToLower(rand.Text()[:8])
 	o.realm, o.lee, o.bob, o.cleo = tag+".peers.example", "lee"+tag, "bob"+tag, "cleo"+tag
@@ -148,8 +152,8 @@ func (o *office) employ(first, last, extension, username, directory string) {
 func (o *office) phone(username string, behaviour bugletest.Behaviour) *bugletest.Phone {
 	o.t.Helper()
 	began := time.Now()
-	p, err := bugletest.New(bugletest.Options{Server: serving.SIP, Realm: o.realm, Username: username,
-		Password: o.passwords[username], Behaviour: behaviour, Recogniser: prompts(), FirstPort: 26000, LastPort: 27998,
+	p, err := bugletest.New(bugletest.Options{Server: o.server, Realm: o.realm, Username: username,
+		Password: o.passwords[username], Behaviour: behaviour, Recogniser: o.ears, FirstPort: 26000, LastPort: 27998,
 		OnEvent: func(_ *bugletest.PhoneCall, e bugletest.Event) {
 			o.t.Logf("%6.2f %s %s", time.Since(began).Seconds(), username, e)
 		}})
@@ -170,7 +174,7 @@ func (o *office) next(p *bugletest.Phone) *bugletest.PhoneCall {
 	case call := <-p.Incoming():
 		return call
 	case <-o.ctx.Done():
-		o.t.Fatalf("no call came in\n%.4000s", serving.Log())
+		o.t.Fatalf("no call came in\n%.4000s", o.log())
 		return nil
 	}
 }

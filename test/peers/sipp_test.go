@@ -50,7 +50,7 @@ func (s *sipp) start(sentence string, more ...string) <-chan struct{} {
 	t.Helper()
 	scenario, err := filepath.Abs(filepath.Join("scenarios", strings.ReplaceAll(sentence, " ", "-")+".xml"))
 	must(t, err)
-	arguments := append([]string{serving.SIP.String(), "-sf", scenario, "-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1",
+	arguments := append([]string{s.office.server.String(), "-sf", scenario, "-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1",
 		"-p", strconv.Itoa(s.port), "-mp", strconv.Itoa(s.rtp), "-s", s.dial,
 		"-key", "user", s.username, "-key", "realm", s.office.realm, "-au", s.username, "-ap", s.office.passwords[s.username],
 		"-timeout", "40s", "-timeout_error", "-nostdin", "-trace_err", "-error_file", filepath.Join(s.dir, "errors.log"),
