@@ -45,7 +45,10 @@ func classifiers() []crossbar.Classifier {
 }
 
 // channels are the legs of the calls that are up.
-type channels struct{ registry *call.Registry }
+type channels struct {
+	registry  *call.Registry
+	documents *documents
+}
 
 func (c channels) Channels(accountID string) []crossbar.Channel {
 	var out []crossbar.Channel
@@ -57,7 +60,7 @@ func (c channels) Channels(accountID string) []crossbar.Channel {
 			}
 			channel := crossbar.Channel{ID: leg.ID, Answered: leg.Answered, AuthorizingID: leg.DeviceID,
 				AuthorizingType: "device", Destination: destination, Direction: direction, OtherLeg: leg.Other,
-				OwnerID: leg.UserID, PresenceID: leg.Number, Username: leg.Name, Started: leg.Started}
+				OwnerID: leg.UserID, PresenceID: leg.Number, Username: c.username(accountID, leg.DeviceID), Started: leg.Started}
 			if o := info.Origin; o != nil { // bugle's own call, and no device's
 				channel.Direction, channel.Variables = "outbound", o.Variables
 				if leg.DeviceID == "" {
@@ -69,6 +72,18 @@ func (c channels) Channels(accountID string) []crossbar.Channel {
 		}
 	}
 	return out
+}
+
+// username is the SIP user name of a leg's device, "" for a leg of no device.
+func (c channels) username(accountID, deviceID string) string {
+	if deviceID == "" {
+		return ""
+	}
+	device, err := c.documents.Device(context.Background(), accountID, deviceID) // in memory, as the call needed it
+	if err != nil {
+		return ""
+	}
+	return device.SIP.Username
 }
 
 // HangupChannel looks among the account's calls only: Call-IDs are chosen by phones, and another account may have the same.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -50,6 +52,9 @@ func serve(t *testing.T, data string, environment []string, more ...string) *pro
 	p := &program{started, data}
 	t.Cleanup(func() {
 		if !p.Ended() {
+			if err := p.Panics(context.WithoutCancel(t.Context())); err != nil && p.Admin != "" {
+				t.Error(err)
+			}
 			p.end(t, syscall.SIGTERM)
 		}
 		if strings.Contains(p.Log(), "panic") {
@@ -158,6 +163,26 @@ func TestCredentialsThatCannotBeWrittenLeaveNoAccount(t *testing.T) {
 	}
 	if err := api.LoginKey(t.Context(), found["API key"]); err != nil {
 		t.Errorf("the API key does not log in: %v", err)
+	}
+}
+
+// TestAPanicIsCounted: the hook that every room is given counts, and the run of a test that asks fails.
+func TestAPanicIsCounted(t *testing.T) {
+	t.Parallel()
+	m := newMeters()
+	server := httptest.NewServer(adminHandler(m, new(atomic.Bool), func(context.Context) error { return nil }))
+	defer server.Close()
+	p := &bugletest.Program{Admin: strings.TrimPrefix(server.URL, "http://")}
+	if err := p.Panics(t.Context()); err == nil {
+		t.Error("a server that counts nothing passes")
+	}
+	hook := m.onPanic("call")
+	if err := p.Panics(t.Context()); err != nil {
+		t.Error(err)
+	}
+	hook("what a goroutine panicked with")
+	if err := p.Panics(t.Context()); err == nil || !strings.Contains(err.Error(), `bugle_panics_total{room="call"} 1`) {
+		t.Errorf("after a panic: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,6 +107,37 @@ func TestRegistrationsSurviveARestart(t *testing.T) {
 	call := o.talk(t, ann, "1002")
 	if err := call.Hangup(within(t)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAChannelIsShownAndHungUp: each leg of a call by its phone's user name, and a hang-up by the API is one on the line.
+func TestAChannelIsShownAndHungUp(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t, filepath.Join(t.TempDir(), "data"))
+	o.phone(t, "1002", bugletest.Answering(0, calleeTone))
+	live := o.talk(t, o.phone(t, "1001", bugletest.Behaviour{}), "1002")
+	type channel struct {
+		ID        string `json:"uuid"`
+		Username  string
+		Direction string
+		Answered  bool
+		Other     string `json:"other_leg"`
+	}
+	var legs []channel
+	path := "/accounts/" + o.company.accountID + "/channels"
+	if err := o.api.Do(within(t), "GET", path, nil, &legs); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(legs, func(a, b channel) int { return strings.Compare(a.Username, b.Username) })
+	if len(legs) != 2 || legs[0].Username != "1001" || legs[0].Direction != "inbound" || !legs[0].Answered ||
+		legs[1].Username != "1002" || legs[1].Direction != "outbound" || legs[0].Other != legs[1].ID {
+		t.Fatalf("channels: %+v", legs)
+	}
+	if err := o.api.Do(within(t), "POST", path+"/"+legs[1].ID, object{"action": "hangup"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if ended, err := live.WaitEnd(within(t)); err != nil || !ended.Remote {
+		t.Errorf("%v, %v", ended, err)
 	}
 }
 

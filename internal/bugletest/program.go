@@ -121,13 +121,19 @@ func (p *Program) Panics(ctx context.Context) error {
 		return err
 	}
 	defer answer.Body.Close()
-	lines := bufio.NewScanner(answer.Body)
+	lines, counted := bufio.NewScanner(answer.Body), false
 	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "bugle_panics_total") && !strings.HasSuffix(lines.Text(), " 0") {
+		if !strings.HasPrefix(lines.Text(), "bugle_panics_total{") {
+			continue
+		}
+		if counted = true; !strings.HasSuffix(lines.Text(), " 0") {
 			return fmt.Errorf("the server recovered from a panic: %s", lines.Text())
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil || counted {
+		return err
+	}
+	return errors.New("the server does not count its panics in bugle_panics_total")
 }
 
 // Output keeps what a process writes, for a test to read meanwhile. The zero value is empty.

@@ -237,10 +237,10 @@ func (c *Call) finish() {
 		c.activity.End()
 	}
 	c.publish()
-	c.settings.Registry.remove(c)
-	if c.settings.OnEnd != nil {
+	if c.settings.OnEnd != nil { // first, so that a server that drains does not stop before the call's record is on its way
 		c.guard(func() { c.settings.OnEnd(c.report()) })
 	}
+	c.settings.Registry.remove(c)
 }
 
 func (c *Call) report() Report {

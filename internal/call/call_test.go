@@ -416,6 +416,21 @@ type sameID struct{ *simulate.Leg }
 
 func (sameID) ID() string { return "same" }
 
+// TestDrainWaitsForTheReport: a server that stops after Drain would otherwise lose the record of its last call.
+func TestDrainWaitsForTheReport(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, rings("a"))
+	told := make(chan int, 1)
+	s.settings.OnEnd = func(call.Report) { told <- s.settings.Registry.Count() }
+	s.play(t, "dial 77\nrings a\nanswers a\ntalks a\nhangs up\nreleased a NORMAL_CLEARING")
+	if n := <-told; n != 1 {
+		t.Errorf("%d calls are up while the end of one is told", n)
+	}
+	if n := s.settings.Registry.Drain(t.Context()); n != 0 {
+		t.Errorf("%d calls were hung up", n)
+	}
+}
+
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, rings("a"))
