@@ -52,6 +52,18 @@ func (a *API) account(ctx context.Context, id string) (*account, error) {
 	return parsedAs(&a.parsed, d, readAccount)
 }
 
+// goneAccount is an account that was deleted, as whoever was above it may see; err when there never was one.
+func (a *API) goneAccount(ctx context.Context, id string, err error) (*account, error) {
+	d, missing := a.opts.Store.GetAny(ctx, id, TypeAccount, id)
+	switch {
+	case isMissing(missing):
+		return nil, err
+	case missing != nil:
+		return nil, missing
+	}
+	return readAccount(d)
+}
+
 func clip(s string, n int) string {
 	if len(s) > n {
 		return strings.ToValidUTF8(s[:n], "") + "…"

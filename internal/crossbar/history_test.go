@@ -110,3 +110,45 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%s in %s", pins, a.text)
 	}
 }
+
+// TestHistoryOfDeletedAccount: who deleted an account can read that it was, and what was in it; nobody beside or below it can.
+func TestHistoryOfDeletedAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := "/v2/accounts/" + w.must("PUT", w.own(""), `{"name":"Below","realm":"below.example.com"}`).str("id")
+	user := w.must("PUT", path+"/users", `{"first_name":"Ann"}`).str("id")
+	w.must("PUT", w.own("/users"), `{"first_name":"Ada","username":"ada","password":"pw","priv_level":"admin"}`)
+	w.must("PUT", w.own("/users"), `{"first_name":"Bob","username":"bob","password":"pw"}`)
+	other := "/v2/accounts/" + w.newAccount("Other")
+	w.must("PUT", other+"/users", `{"first_name":"Eve","username":"eve","password":"pw","priv_level":"admin"}`)
+	ada, bob, eve := w.loginToken("ada", "pw", "Acme"), w.loginToken("bob", "pw", "Acme"), w.loginToken("eve", "pw", "Other")
+	if a := w.as(ada, "DELETE", path, ""); a.code != 200 {
+		t.Fatal(a.code, string(a.text))
+	}
+	for _, test := range []struct {
+		who, token, path string
+		code             int
+	}{
+		{"the parent", ada, path + "/history", 200},
+		{"the parent", ada, path + "/users/" + user + "/history", 200},
+		{"the master", w.token, path + "/history", 200},
+		{"a plain user of the parent", bob, path + "/history", 403},
+		{"another account", eve, path + "/history", 403},
+		{"another account", eve, path + "/users/" + user + "/history", 403},
+		{"nobody", "", path + "/history", 401},
+		{"the parent", ada, path, 404},
+		{"the parent", ada, path + "/users", 404},
+		{"the parent", ada, path + "/users/" + user, 404},
+		{"the parent", ada, "/v2/accounts/" + strings.Repeat("0", 32) + "/history", 404},
+		{"the parent", ada, "/v2/accounts/" + user + "/history", 404},
+		{"the parent", ada, "/v2/accounts/x/history", 404},
+	} {
+		a := w.as(test.token, "GET", test.path, "")
+		if a.code != test.code {
+			t.Errorf("%s of %s: %d, not %d: %s", test.path, test.who, a.code, test.code, a.text)
+		}
+		if rows := a.rows(); a.code == 200 && (len(rows) == 0 || rows[0]["action"] != "deleted" || mapOf(rows[0]["by"])["method"] != "user_auth") {
+			t.Errorf("%s does not tell of the deletion: %s", test.path, a.text)
+		}
+	}
+}

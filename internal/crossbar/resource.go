@@ -108,6 +108,8 @@ type operation struct {
 	open bool
 	// proves: all effects of a write are in one transaction of the store, which proves what authorisation assumed.
 	proves bool
+	// ofGone: it is answered for an account that was deleted too.
+	ofGone bool
 	// upload: the body may be of any type and up to maxUpload bytes.
 	upload bool
 	// uploads are the media types of an upload that the documentation names; nil for those of audio.
@@ -146,7 +148,7 @@ func (r *resource) finish(a *API) error {
 			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }, proves: true},
 			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, proves: true}}},
 		{path: r.changesPath(), ops: map[string]operation{
-			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }}}},
+			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }, ofGone: true}}},
 	}
 	for _, e := range own {
 		if !slices.ContainsFunc(r.endpoints, func(given endpoint) bool { return given.path == e.path }) {

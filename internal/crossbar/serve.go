@@ -133,7 +133,11 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 		return nil, err
 	}
 	if req.route.scoped {
-		if req.account, err = req.api.account(req.ctx, req.route.account); err != nil {
+		req.account, err = req.api.account(req.ctx, req.route.account)
+		if err != nil && op.ofGone && faultOf(err).status == http.StatusNotFound {
+			req.account, err = req.api.goneAccount(req.ctx, req.route.account, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
