@@ -7,40 +7,62 @@ import (
 	"strings"
 )
 
-// addressKey is a key whose string names a host that bugle will connect to.
-type addressKey struct {
-	path string // dotted; "*" stands for every member of an array
-	kind addressKind
-}
-
-type addressKind int
-
+// Kinds of addresses, as the schemas' x-address names them: strings that say to which hosts bugle will connect.
 const (
-	webAddress addressKind = iota // an http or https URL
-	hostName                      // a host name or address, with or without a port
-	sipAddress                    // a SIP URI, or a host as above
+	webAddress   = "web"   // an http or https URL
+	mediaAddress = "media" // a media reference, which may be such a URL
+	hostName     = "host"  // a host name or address, with or without a port
+	sipAddress   = "sip"   // a SIP URI, or a host as above
 )
 
-// checkAddresses refuses URLs that can never be connected to. A name is judged when it is resolved, by egress; an address
-// that stands in the document is judged here, so that the client hears of it.
+// checkAddresses refuses URLs that can never be connected to, wherever a schema says that there is one: in the document, and
+// in the data of the modules of its callflow or metaflows. A name is judged when it is resolved, by egress; an address that
+// stands in the document is judged here, so that the client hears of it.
 func (e *edit) checkAddresses() {
-	for _, key := range e.res.addresses {
-		for _, path := range expand(e.doc, key.path) {
-			text := stringAt(e.doc, path)
-			if text == "" {
-				continue
-			}
-			if problem := e.req.api.addressProblem(key.kind, text); problem != "" {
-				e.errs.add(path, "error", map[string]any{"message": problem, "value": clip(text, 256)})
-			}
+	e.addressesIn(e.res.schema, e.doc, nil)
+	flows := map[string]any{}
+	if e.res.typ == TypeCallflow {
+		flows["flow"] = e.doc["flow"]
+	}
+	for _, path := range [...]string{"metaflows.patterns", "metaflows.numbers", "metaflow.patterns", "metaflow.numbers"} {
+		byKey, _ := treeAt(e.doc, path).(map[string]any)
+		for key, flow := range byKey {
+			flows[path+"."+fieldPath(key)] = flow
 		}
+	}
+	for begin, flow := range flows {
+		walkFlow(flow, func(node map[string]any, path []string) {
+			if module := stringAt(node, "module"); module != "" {
+				e.addressesIn("callflows."+module, node["data"], append(append(strings.Split(begin, "."), path...), "data"))
+			}
+		})
 	}
 }
 
-func (a *API) addressProblem(kind addressKind, text string) string {
+// addressesIn checks what a schema calls an address in v, which stands at a path of the document.
+func (e *edit) addressesIn(schema string, v any, path []string) {
+	e.req.api.schemas.visit(e.req.api.schemas.tree[schema], v, path, func(schema map[string]any, v any, path []string) {
+		kind := stringAt(schema, "x-address")
+		text, _ := v.(string)
+		if kind == "" || text == "" {
+			return
+		}
+		if problem := e.req.api.addressProblem(kind, text); problem != "" {
+			e.errs.add(fieldPath(path...), "error", map[string]any{"message": problem, "value": clip(text, 256)})
+		}
+	})
+}
+
+func (a *API) addressProblem(kind, text string) string {
 	var host string
+	if kind == mediaAddress {
+		scheme, _, _ := strings.Cut(text, "://")
+		if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+			return "" // an id, a prompt, a text to be spoken
+		}
+	}
 	switch kind {
-	case webAddress:
+	case webAddress, mediaAddress:
 		u, err := url.Parse(text)
 		if err != nil || !slices.Contains([]string{"http", "https"}, strings.ToLower(u.Scheme)) || u.Hostname() == "" {
 			return "Must be a URL with the scheme http or https and a host"

@@ -41,7 +41,6 @@ func devices() *resource {
 		references: memberReferences("owner_id", "music_on_hold.media_id"),
 		detach:     leaveDirectory,
 		secrets:    []string{"sip.password"},
-		addresses:  []addressKey{{"sip.route", sipAddress}},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			switch key.Space {
 			case KeySIPUsername:

@@ -68,8 +68,6 @@ type resource struct {
 	filtered map[string]string
 	// secrets are the dotted paths of strings that are sealed in the store; "*" stands for every member of an array.
 	secrets []string
-	// addresses are the strings that name hosts which bugle will connect to.
-	addresses []addressKey
 	// computed are the top-level keys that only compose writes; clients send them back and they are dropped.
 	computed []string
 	// compose adds computed keys to a document that is about to be returned.

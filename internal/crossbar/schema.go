@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -140,52 +141,64 @@ func validation(compiled *jsonschema.Schema, doc map[string]any) *jsonschema.Val
 
 // fill writes defaults where a key is missing, in every object that is there, also an empty one.
 func (s *schemas) fill(schema map[string]any, v any, filled *[]defaulted) {
-	for ref, ok := schema["$ref"].(string); ok; ref, ok = schema["$ref"].(string) {
+	s.visit(schema, v, nil, func(schema map[string]any, v any, _ []string) {
+		o, ok := v.(map[string]any)
+		if !ok {
+			return
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		for key, p := range properties {
+			p, _ := p.(map[string]any)
+			otherwise, ok := p["default"]
+			if _, there := o[key]; !there && ok {
+				o[key] = cloneTree(otherwise)
+				*filled = append(*filled, defaulted{o, key})
+			}
+		}
+	})
+}
+
+// visit calls f for v and everything in it that the schema speaks of, with its own part of the schema and its path.
+// f does not keep the path.
+func (s *schemas) visit(schema map[string]any, v any, path []string, f func(schema map[string]any, v any, path []string)) {
+	for {
+		f(schema, v, path) // beside a reference too
+		ref, ok := schema["$ref"].(string)
+		if !ok {
+			break
+		}
 		if schema = s.tree[ref]; schema == nil {
 			return
+		}
+	}
+	below := func(schema any, v any, key string) {
+		if schema, ok := schema.(map[string]any); ok {
+			s.visit(schema, v, append(path, key), f)
 		}
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		properties, _ := schema["properties"].(map[string]any)
-		for key, p := range properties {
-			p, _ := p.(map[string]any)
-			if _, there := v[key]; !there {
-				otherwise, ok := p["default"]
-				if !ok {
-					continue
-				}
-				v[key] = cloneTree(otherwise)
-				*filled = append(*filled, defaulted{v, key})
-			}
-			s.fill(p, v[key], filled)
-		}
 		byPattern, _ := schema["patternProperties"].(map[string]any)
-		rest, _ := schema["additionalProperties"].(map[string]any)
-		if byPattern == nil && rest == nil {
-			return
-		}
 		for key, member := range v {
-			if _, named := properties[key]; named {
+			p, named := properties[key]
+			if below(p, member, key); named {
 				continue
 			}
 			matched := false
 			for pattern, p := range byPattern {
 				if re := s.patterns[pattern]; re != nil && re.MatchString(key) {
 					matched = true
-					p, _ := p.(map[string]any)
-					s.fill(p, member, filled)
+					below(p, member, key)
 				}
 			}
-			if !matched && rest != nil {
-				s.fill(rest, member, filled)
+			if !matched {
+				below(schema["additionalProperties"], member, key)
 			}
 		}
 	case []any:
-		if items, ok := schema["items"].(map[string]any); ok {
-			for _, member := range v {
-				s.fill(items, member, filled)
-			}
+		for i, member := range v {
+			below(schema["items"], member, strconv.Itoa(i))
 		}
 	}
 }

@@ -21,8 +21,7 @@ func trunk(typ string) *resource {
 			"a loopback, private or link-local address needs `--egress-allow`.",
 		summary:     picking("name", "enabled", "weight_cost", "emergency"),
 		summaryKeys: []string{"name", "enabled", "weight_cost", "emergency", "flags"}, order: byName,
-		secrets:   []string{"gateways.*.password"},
-		addresses: []addressKey{{"gateways.*.server", hostName}, {"gateways.*.route", sipAddress}},
+		secrets: []string{"gateways.*.password"},
 		check: func(e *edit) error {
 			e.checkPattern("rules.*", "cid_rules.*", "flat_rate_blacklist", "flat_rate_whitelist")
 			classes, _ := e.doc["classifiers"].(map[string]any)

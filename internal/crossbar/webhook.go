@@ -42,8 +42,7 @@ func webhooks() *resource {
 		about: "`GET /v2/webhooks` lists the events that `hook` may name. Nothing is delivered yet: the documents are kept and " +
 			"checked. A `uri` at a loopback, private or link-local address needs `--egress-allow`.",
 		summary: func(doc map[string]any) map[string]any { return pick(doc, keys...) }, summaryKeys: keys, order: byName,
-		addresses: []addressKey{{"uri", webAddress}},
-		index:     func(e *edit) []store.Index { return []store.Index{{Name: IndexHook, Value: stringAt(e.doc, "hook")}} },
+		index: func(e *edit) []store.Index { return []store.Index{{Name: IndexHook, Value: stringAt(e.doc, "hook")}} },
 		top: &resource{noun: "webhooks", endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: listHookEvents}}}}},
 	}
