@@ -5,7 +5,8 @@ import "bugle"
 func groups() *resource {
 	return &resource{noun: "groups", typ: TypeGroup, schema: "groups",
 		about: "`endpoints` names the members: `{\"<id>\": {\"type\": \"user\"}}`, with type `user`, `device` or `group`. A member that " +
-			"does not exist (yet) is accepted; one that is deleted leaves the group.",
+			"does not exist (yet) is accepted; one that is deleted leaves the group. Below a user there are the groups that it is a member of.",
+		within: map[string]string{"users": IndexRefers},
 		summary: func(doc map[string]any) map[string]any {
 			row := picking("name")(doc)
 			members, _ := doc["endpoints"].(map[string]any)

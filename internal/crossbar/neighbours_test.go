@@ -111,6 +111,48 @@ func TestNeighbourDocuments(t *testing.T) {
 	}
 }
 
+// TestGroupsOfAUser: those that name it, and no others.
+func TestGroupsOfAUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	me := w.must("PUT", w.own("/users"), `{"first_name":"Me"}`).str("id")
+	other := w.must("PUT", w.own("/users"), `{"first_name":"Other"}`).str("id")
+	member := func(id string) string { return `{"name":"G","endpoints":{"` + id + `":{"type":"user"}}}` }
+	mine := w.must("PUT", w.own("/groups"), member(me)).str("id")
+	w.must("PUT", w.own("/groups"), member(other))
+	w.must("PUT", w.own("/groups"), `{"name":"Empty"}`)
+	path := w.own("/users/" + me + "/groups")
+	if a := w.must("GET", path, ""); len(a.rows()) != 1 || a.rows()[0]["id"] != mine {
+		t.Errorf("%s", a.text)
+	}
+	w.must("PATCH", w.own("/groups/"+mine), `{"endpoints":{"`+me+`":null}}`)
+	if a := w.must("GET", path, ""); len(a.rows()) != 0 {
+		t.Errorf("%s", a.text)
+	}
+	if a := w.call("GET", w.own("/users/"+nowhere+"/groups"), ""); a.code != 404 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	if a := w.call("PUT", path, member(me)); a.code != 405 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+}
+
+// TestAllThatIsWrongWithOneKeyIsTold: KAZOO keeps one error of a field.
+func TestAllThatIsWrongWithOneKeyIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.call("PUT", "/v2/accounts", `{"name":"X","realm":"a b"}`)
+	if a.code != 400 || a.at("realm", "minLength", "message") == nil || a.at("realm", "pattern", "message") == nil {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+	a = w.call("PUT", w.own("/callflows"), `{"numbers":["`+strings.Repeat("1", 40)+`"],"patterns":["(","("],"flow":{"module":"x"}}`)
+	for _, field := range []string{"numbers.0", "patterns", "flow.module"} {
+		if a.code != 400 || a.at(field) == nil {
+			t.Errorf("%s: %d %s", field, a.code, a.text)
+		}
+	}
+}
+
 // TestConferencesCannotBeHeldYet: nobody is there, and what would act on those who are is not offered.
 func TestConferencesCannotBeHeldYet(t *testing.T) {
 	t.Parallel()

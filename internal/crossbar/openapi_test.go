@@ -104,10 +104,45 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
+// someOfIt is a description with a few of its paths and what they need, which is quicker to judge.
+func someOfIt(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path := range in(doc, "paths") {
+		if !strings.HasPrefix(path, "/v2/schemas") && path != "/v2/accounts/{account}/menus" && path != "/v2/accounts/{account}/directories" {
+			delete(in(doc, "paths"), path)
+		}
+	}
+	schemas := in(doc, "components", "schemas")
+	for before := -1; before != len(schemas); {
+		before = len(schemas)
+		rest, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range schemas {
+			if !bytes.Contains(rest, []byte(`"#/components/schemas/`+name+`"`)) {
+				delete(schemas, name)
+			}
+		}
+	}
+	rest, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rest
+}
+
 // TestOpenAPIIsJudged: the library that judges the description does refuse what 3.1 does not allow.
 func TestOpenAPIIsJudged(t *testing.T) {
 	t.Parallel()
-	text := newWorld(t).api.OpenAPI()
+	text := someOfIt(t, newWorld(t).api.OpenAPI())
+	if _, err := describe(text); err != nil {
+		t.Fatal("unspoiled:", err)
+	}
 	for name, spoil := range map[string]func(doc map[string]any){
 		"exclusiveMinimum of draft 4": func(doc map[string]any) { in(doc, "components", "schemas", "Id")["exclusiveMinimum"] = true },
 		"unknown type":                func(doc map[string]any) { in(doc, "components", "schemas", "Id")["type"] = "text" },
@@ -118,10 +153,10 @@ func TestOpenAPIIsJudged(t *testing.T) {
 		},
 		"no title": func(doc map[string]any) { delete(in(doc, "info"), "title") },
 		"undeclared path parameter": func(doc map[string]any) {
-			delete(in(doc, "paths", "/v2/accounts/{account}/users"), "parameters")
+			delete(in(doc, "paths", "/v2/accounts/{account}/directories"), "parameters")
 		},
 		"operation id twice": func(doc map[string]any) {
-			in(doc, "paths", "/v2/schemas", "get")["operationId"] = "listUsers"
+			in(doc, "paths", "/v2/schemas", "get")["operationId"] = "listMenus"
 		},
 		"example that the schema refuses": func(doc map[string]any) {
 			in(doc, "paths", "/v2/accounts/{account}/menus", "put", "requestBody", "content", "application/json")["example"] =
@@ -134,11 +169,6 @@ func TestOpenAPIIsJudged(t *testing.T) {
 		var doc map[string]any
 		if err := json.Unmarshal(text, &doc); err != nil {
 			t.Fatal(err)
-		}
-		for path := range in(doc, "paths") { // few are enough, and quicker
-			if !strings.HasPrefix(path, "/v2/schemas") && path != "/v2/accounts/{account}/menus" && path != "/v2/accounts/{account}/users" {
-				delete(in(doc, "paths"), path)
-			}
 		}
 		spoil(doc)
 		spoiled, err := json.Marshal(doc)
