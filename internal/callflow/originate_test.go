@@ -539,3 +539,42 @@ func TestAnOriginationIsTwoCalls(t *testing.T) {
 	}
 	h.Calls.Registry = call.NewRegistry(0) // the house's own end
 }
+
+// TestEitherPartyHandsTheOtherOver: attended transfers out of a call that bugle has started, by each of its parties.
+func TestEitherPartyHandsTheOtherOver(t *testing.T) {
+	t.Parallel()
+	for _, by := range []int{0, 1} {
+		t.Run(fmt.Sprint("party ", by+1), func(t *testing.T) {
+			t.Parallel()
+			h := newOriginateHouse(t)
+			a := originate(h.House, clickToCall())
+			a.play("answers 1001\nrings 1002\nanswers 1002\ntalks 1002")
+			legs := h.Legs()
+			hands, left := legs[by], legs[1-by]
+			hands.Holds(true)
+			consult := h.Call(hands.Target().DeviceID, "1003")
+			h.Settle()
+			third := h.Legs()[2]
+			third.PicksUp()
+			h.Settle()
+			hands.TransfersTo(consult)
+			h.Settle()
+			if s := left.State(); s.Joined != third || s.Over {
+				t.Errorf("who is left talks to %v", s.Joined)
+			}
+			if s := third.State(); s.Joined != left {
+				t.Errorf("the third party talks to %v", s.Joined)
+			}
+			if !hands.State().Over || !consult.State().Over {
+				t.Error("who handed the other one over is still in a call")
+			}
+			left.Presses('5')
+			third.HangsUp()
+			h.Settle()
+			if got := a.last(); got != "ended NORMAL_CLEARING" {
+				t.Errorf("told %q", got)
+			}
+			a.over()
+		})
+	}
+}

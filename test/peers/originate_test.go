@@ -2,6 +2,7 @@ package peers
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -369,4 +370,37 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 	for _, c := range all {
 		c.ends("first_ringing", "first_answered", "second_ringing", "bridged", "ended NORMAL_CLEARING")
 	}
+}
+
+// TestNothingIsWrittenIntoAnInvite gives names, numbers and headers that try to.
+func TestNothingIsWrittenIntoAnInvite(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	lee := x.phone(x.lee, bugletest.Behaviour{})
+	order := button("1")
+	order.First.Caller = call.Party{Name: "Eve\"\r\nX-Evil: name\r\n", Number: "1\r\nX-Evil: number"}
+	order.First.Callee = call.Party{Name: "Lee\r\nX-Evil: callee"}
+	order.Headers = map[string]string{"X-Good": "a\r\nX-Evil: value", "X-Bad\r\nX-Evil": "name", "X Bad": "1", "Via": "SIP/2.0/UDP evil",
+		"Privacy": "id", "From": "<sip:evil@example.com>", "CONTACT": "<sip:evil@example.com>", "Content-Length": "5"}
+	c := x.originate(order)
+	phone := x.next(lee)
+	if got := phone.Header("X-Evil"); got != "" {
+		t.Errorf("X-Evil: %s", got)
+	}
+	if got := phone.Header("X-Good"); got != "a  X-Evil: value" {
+		t.Errorf("X-Good: %s", got)
+	}
+	for _, name := range []string{"Via", "Contact", "From"} {
+		if strings.Contains(phone.Header(name), "evil@") || strings.Contains(phone.Header(name), "UDP evil") {
+			t.Errorf("%s: %s", name, phone.Header(name))
+		}
+	}
+	if got := phone.Header("Privacy"); got != "" {
+		t.Errorf("Privacy: %s", got)
+	}
+	if name, number := phone.Remote(); !strings.HasPrefix(name, `Eve"`) || !strings.HasPrefix(number, "1") {
+		t.Errorf("the phone shows %q %q", name, number)
+	}
+	c.Hangup()
+	x.ends(phone, 487, true)
 }
