@@ -66,6 +66,7 @@ type API struct {
 	parsed     parsed
 	tokens     tokens
 	printer    *printer
+	darkroom   *darkroom
 	openAPI    func() []byte // made when it is first asked for
 }
 
@@ -88,7 +89,7 @@ func New(opts Options) (*API, error) {
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	limits := opts.Limits.orDefault()
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(),
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(), darkroom: newDarkroom(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
 		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}

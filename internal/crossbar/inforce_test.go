@@ -22,6 +22,7 @@ var readers = map[string]func(doc []byte) (any, error){
 	"groups":      func(doc []byte) (any, error) { return bugle.ParseGroup("", doc) },
 	"media":       func(doc []byte) (any, error) { return bugle.ParseMedia("", doc, "") },
 	"menus":       func(doc []byte) (any, error) { return bugle.ParseMenu("", doc) },
+	"sites":       func(doc []byte) (any, error) { return bugle.ParseSite("", doc) },
 	"users":       func(doc []byte) (any, error) { return bugle.ParseUser("", doc) },
 }
 
@@ -115,10 +116,11 @@ var acts = map[string]string{
 	"menus":               "flags",
 	"phone_numbers":       "assigned_to create_with_state created features flags state updated used_by",
 	"resources":           "flags name",
+	"sites":               "flags",
 	"temporal_rules":      "flags name",
 	"temporal_rules_sets": "flags name",
-	"users": "email flags password profile.addresses.*.address profile.birthday profile.nicknames profile.note " +
-		"profile.role profile.title require_password_update",
+	"users": "flags password profile.addresses.*.address profile.birthday profile.nicknames profile.note " +
+		"profile.role require_password_update",
 	"vmboxes":  "flags mailbox name owner_id",
 	"webhooks": "name",
 }

@@ -24,6 +24,7 @@ const (
 	TypeResource         = "resource"        // a carrier trunk of an account
 	TypeGlobalResource   = "global_resource" // a carrier trunk of all accounts, kept in the master account
 	TypeWebhook          = "webhook"
+	TypeSite             = "site"
 )
 
 // Spaces of unique keys. The scope is the account id unless said otherwise.

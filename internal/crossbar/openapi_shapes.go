@@ -160,7 +160,8 @@ func describedShapes() map[string]shape {
 // computedShapes are the keys that only answers have, by schema and key.
 func computedShapes() map[string]map[string]any {
 	return map[string]map[string]any{
-		"directories.users": listOf(objectOf(textKeys("user_id", "callflow_id"), "user_id", "callflow_id")),
+		"users.profile_image": objectOf(textKeys("etag", "content_type"), "etag", "content_type"),
+		"directories.users":   listOf(objectOf(textKeys("user_id", "callflow_id"), "user_id", "callflow_id")),
 	}
 }
 

@@ -3,17 +3,10 @@ package crossbar
 import (
 	"bytes"
 	"image"
-	_ "image/jpeg" // photos are judged by their heads
-	_ "image/png"
 	"net/http"
 	"strings"
 
 	"bugle/internal/store"
-)
-
-const (
-	maxPhoto       = 2 << 20 // bytes
-	maxPhotoPixels = 4096    // of width and height
 )
 
 var photoTypes = []string{"image/jpeg", "image/png"}
@@ -23,16 +16,19 @@ func personShapes(document string) map[string]shape {
 	return map[string]shape{"GET {id}/vcard": {summary: "The person as a vCard (RFC 6350)", gives: map[string]any{}},
 		"GET {id}/photo":    {summary: "Download the photo", gives: map[string]any{}},
 		"POST {id}/photo":   {summary: "Upload the photo: JPEG or PNG", gives: refTo(document), revised: true},
+		"PUT {id}/photo":    {summary: "Upload the photo: JPEG or PNG", gives: refTo(document), revised: true},
 		"DELETE {id}/photo": {summary: "Remove the photo", gives: refTo(document), revised: true}}
 }
 
-const photoAllowed = "a photo is a JPEG or PNG of at most 2 MB and 4096 by 4096 pixels"
+const photoAllowed = "a photo is a JPEG or PNG of at most 5 MB and 40 megapixels"
 
 // photoEndpoint is the photo of a person.
 func photoEndpoint(r *resource) endpoint {
+	upload := operation{run: func(req *request) (*reply, error) { return req.uploadPhoto(r) }, upload: true, uploads: photoTypes}
 	return endpoint{path: "{id}/photo", ops: map[string]operation{
 		http.MethodGet:    {run: func(req *request) (*reply, error) { return req.downloadPhoto(r) }, produces: photoTypes},
-		http.MethodPost:   {run: func(req *request) (*reply, error) { return req.uploadPhoto(r) }, upload: true, uploads: photoTypes},
+		http.MethodPost:   upload,
+		http.MethodPut:    upload,
 		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.setPhoto(r, nil) }},
 	}}
 }
@@ -48,7 +44,7 @@ func (req *request) uploadPhoto(res *resource) (*reply, error) {
 	switch {
 	case err != nil:
 		return nil, unsupported("the body is no picture that is taken; " + photoAllowed)
-	case config.Width > maxPhotoPixels || config.Height > maxPhotoPixels:
+	case int64(config.Width)*int64(config.Height) > maxPhotoPixels:
 		return nil, unsupported("the picture has too many pixels; " + photoAllowed)
 	case strings.HasPrefix(req.contentType, "image/") && req.contentType != "image/"+kind && req.contentType != "image/jpg":
 		return nil, unsupported("the body is " + kind + " and not " + clip(req.contentType, 100) + "; " + photoAllowed)
@@ -59,7 +55,11 @@ func (req *request) uploadPhoto(res *resource) (*reply, error) {
 	if _, err := req.atPath(res); err != nil {
 		return nil, err
 	}
-	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(req.body), maxPhoto)
+	small, err := req.api.darkroom.develop(req.ctx, req.body, kind)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := req.api.opts.Blobs.Put(req.ctx, req.account.id, bytes.NewReader(small), maxPhoto)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +85,25 @@ func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error
 		if delete(private, PrivatePhoto); photo != nil {
 			private[PrivatePhoto] = photo
 		}
+		if res.typ != TypeUser {
+			return nil
+		}
+		doc, err := parseObject(d.Body)
+		if err != nil {
+			return err
+		}
+		showImage(doc, private)
+		d.Body = appendTree(nil, doc)
 		return nil
 	})
+}
+
+// showImage writes into a user document which photo there is: that is how a change of it comes into the change log.
+func showImage(doc, private map[string]any) {
+	delete(doc, "profile_image")
+	if sum := stringAt(private, PrivatePhoto+"."+PrivateBlob); len(sum) >= 32 {
+		doc["profile_image"] = map[string]any{"etag": sum[:32], "content_type": stringAt(private, PrivatePhoto+".type")}
+	}
 }
 
 func (req *request) downloadPhoto(res *resource) (*reply, error) {

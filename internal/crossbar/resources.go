@@ -16,6 +16,7 @@ func resources() []*resource {
 		mediaFiles(),
 		phoneNumbers(),
 		groups(),
+		sites(),
 		temporalRules(),
 		temporalRulesSets(),
 		conferences(),
@@ -43,6 +44,13 @@ func menus() *resource {
 		summaryKeys: []string{"name", "flags"}, order: byName,
 		references: refersTo("media.greeting", "media.exit_media", "media.invalid_media", "media.transfer_media"),
 		secrets:    []string{"record_pin"}}
+}
+
+func sites() *resource {
+	return &resource{noun: "sites", typ: TypeSite, schema: "sites", summary: picking("name", "code"),
+		summaryKeys: []string{"name", "code", "flags"}, order: byName, self: &selfService{list: true, read: true},
+		about: "The places of a company. A user is at one by `site_id`, or at the main site without. Renaming a site is a change of every " +
+			"contact of the company directory that is there; deleting it puts them at the main site."}
 }
 
 // schemaResource shows the schemas, and validates against them without storing. It needs no token.

@@ -85,13 +85,14 @@ func TestPlainUserServesThemselves(t *testing.T) {
 
 // selfService are the routes that a plain user may use, with the verbs; {own} stands for the id of what is theirs.
 var selfService = map[string]string{
-	"/users": "GET", "/users/{own}": "GET PATCH POST", "/users/{own}/vcard": "GET", "/users/{own}/photo": "DELETE GET POST",
+	"/users": "GET", "/users/{own}": "GET PATCH POST", "/users/{own}/vcard": "GET", "/users/{own}/photo": "DELETE GET POST PUT",
 	"/devices": "GET", "/devices/{own}": "GET PATCH POST", "/devices/{own}/sync": "POST", "/users/{own}/devices": "GET",
 	"/users/{own}/metaflows": "DELETE GET PATCH POST", "/devices/{own}/metaflows": "DELETE GET PATCH POST",
 	"/vmboxes": "GET", "/vmboxes/{own}": "GET PATCH POST", "/users/{own}/vmboxes": "GET",
 	"/vmboxes/{own}/messages": "DELETE GET POST PUT", "/vmboxes/{own}/messages/{own}": "DELETE GET POST",
 	"/vmboxes/{own}/messages/{own}/raw": "GET PUT",
-	"/directories":                      "GET", "/directories/{own}": "GET", "/directories/{other}": "GET",
+	"/sites":                            "GET", "/sites/{own}": "GET", "/sites/{other}": "GET",
+	"/directories": "GET", "/directories/{own}": "GET", "/directories/{other}": "GET",
 }
 
 // TestPlainUserOnEveryRoute walks all routes with a plain user's token: what is not listed above is refused, for the own

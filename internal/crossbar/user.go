@@ -11,7 +11,11 @@ func users() *resource {
 	r := &resource{noun: "users", typ: TypeUser, schema: "users",
 		about: "A user needs `first_name` or `last_name`. `username` and `password` go together; the password is never returned, " +
 			"and changing it ends the user's tokens. A user with `priv_level` `user` edits the own document and devices, reads " +
-			"names and directories, and nothing else. `vcard` is the user as text/vcard. `photo` takes a JPEG or PNG of at most 2 MB.",
+			"names and directories, and nothing else. `vcard` is the user as text/vcard. `photo` takes a JPEG or PNG of at most 5 MB and 40 megapixels, which is made " +
+			"upright and at most 640 pixels wide and high; `profile_image` tells that there is one.\n\nWhat the company directory shows " +
+			"of a user: names, `department`, `email`, `site_id`, `mobile_number`, `contact_numbers`, `call_forward.number` while it is on, the numbers of the " +
+			"callflows that lead to the user, and a status: `NotActivated` while `activation` is `pending`, else `Disabled` or " +
+			"`Enabled`. `contact_list.exclude` keeps a user out of it.",
 		summary: summariseUser,
 		summaryKeys: []string{"username", "email", "first_name", "last_name", "priv_level", "feature_level", "presence_id",
 			"timezone", "call_recording", "service", "flags", "call_forward", "caller_id", "do_not_disturb", "hotdesk",
@@ -27,13 +31,15 @@ func users() *resource {
 		check:      checkUser,
 		keys:       userKeys,
 		index:      func(e *edit) []store.Index { return memberIndex(e.doc) },
-		references: memberReferences("music_on_hold.media_id", "pronounced_name.media_id", "media.name"),
+		references: memberReferences("site_id", "music_on_hold.media_id", "pronounced_name.media_id", "media.name"),
 		detach:     leaveDirectory,
 		secrets:    []string{"hotdesk.pin"},
+		computed:   []string{"profile_image"},
 		self: &selfService{list: true, summary: []string{"first_name", "last_name", "presence_id"},
 			paths: []string{"{id}/vcard", "{id}/photo"},
 			owned: func(d *store.Document, userID string) bool { return d.ID == userID },
-			fixed: []string{"priv_level", "username", "enabled", "presence_id", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id"}},
+			fixed: []string{"priv_level", "username", "enabled", "presence_id", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id",
+				"department", "site_id", "activation"}},
 		taken: func(key store.Key, _ *store.Document) (string, map[string]any) {
 			if key.Space == KeyHotdesk {
 				return "hotdesk.id", map[string]any{"message": "Hotdesk ID is not unique for this account", "cause": key.Value}
@@ -145,6 +151,7 @@ func prepareUser(req *request, id string, how mode, data map[string]any) (any, e
 }
 
 func completeUser(e *edit) error {
+	showImage(e.doc, e.private)
 	if username, ok := e.doc["username"].(string); ok {
 		e.doc["username"] = strings.ToLower(username)
 	}

@@ -2,6 +2,8 @@ package crossbar_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -24,6 +26,13 @@ func picture(t *testing.T, width, height int, kind string) string {
 	return b.String()
 }
 
+// headOfPNG is a PNG of some size up to where its picture would begin.
+func headOfPNG(width, height uint32) string {
+	head := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32([]byte("IHDR"), width), height)
+	head = append(head, 8, 0, 0, 0, 0)
+	return "\x89PNG\r\n\x1a\n\x00\x00\x00\x0d" + string(binary.BigEndian.AppendUint32(head, crc32.ChecksumIEEE(head)))
+}
+
 func TestUserPhoto(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -41,27 +50,46 @@ func TestUserPhoto(t *testing.T) {
 	}{
 		"no picture":       {"image/png", "GIF89a", 415},
 		"another type":     {"image/jpeg", small, 415},
-		"too many pixels":  {"image/png", picture(t, 5000, 1, "png"), 415},
-		"too many bytes":   {"image/png", small + strings.Repeat("x", 2<<20), 413},
+		"too many pixels":  {"image/png", headOfPNG(8000, 5001), 415}, // judged by its head: nothing follows it
+		"wider than int":   {"image/png", headOfPNG(1<<31-1, 1<<31-1), 415},
+		"cut off":          {"image/png", headOfPNG(8000, 5000), 415},
+		"too many bytes":   {"image/png", small + strings.Repeat("x", 5<<20), 413},
 		"nothing":          {"image/png", "", 400},
 		"JSON of a client": {"application/json", `{"data":{}}`, 400},
 	} {
 		if a := send(c.contentType, c.body); a.code != c.code {
 			t.Errorf("%s: %d, want %d: %s", name, a.code, c.code, a.text)
 		}
+		if pixels := name == "too many pixels"; pixels != strings.Contains(string(send(c.contentType, c.body).text), "too many pixels") {
+			t.Errorf("%s is refused for another reason", name)
+		}
 	}
 	photo := picture(t, 64, 64, "jpeg")
 	if a := send("image/jpeg", photo); a.code != 200 || a.str("first_name") != "A" || strings.Contains(string(a.text), "blob") {
 		t.Errorf("%d %s", a.code, a.text)
 	}
-	if a := w.call("GET", path+"/photo", "", "Accept: image/*"); string(a.text) != photo || a.header.Get("Content-Type") != "image/jpeg" {
-		t.Errorf("%d %d bytes %v", a.code, len(a.text), a.header)
+	first := w.call("GET", path+"/photo", "", "Accept: image/*")
+	if img, err := jpeg.Decode(bytes.NewReader(first.text)); err != nil || img.Bounds().Dx() != 64 || first.header.Get("Content-Type") != "image/jpeg" {
+		t.Errorf("%d %v %v", first.code, err, first.header)
+	}
+	etag := w.must("GET", path, "").str("profile_image", "etag")
+	if a := w.raw("PUT", path+"/photo", photo, "Content-Type: image/jpeg", "X-Auth-Token: "+w.token); etag == "" || a.str("profile_image", "etag") != etag {
+		t.Errorf("the same picture again has the etag %s, not %s", a.text, etag)
+	}
+	if a := send("image/jpeg", picture(t, 65, 64, "jpeg")); a.str("profile_image", "etag") == etag {
+		t.Error("another picture has the same etag")
+	}
+	if a := send("image/jpeg", picture(t, 64, 64, "jpeg")); a.str("profile_image", "etag") != etag {
+		t.Error("the first picture has another etag")
+	}
+	if a := w.must("POST", path, `{"first_name":"A","profile_image":{"etag":"x"}}`); a.str("profile_image", "etag") != etag {
+		t.Errorf("a client writes profile_image: %s", a.text)
 	}
 	w.must("PATCH", path, `{"last_name":"B"}`) // an edit keeps it
 	if a := w.call("GET", path+"/vcard", ""); !strings.Contains(unfolded(a), "\r\nPHOTO:data:image/jpeg;base64,/9j/") {
 		t.Errorf("%d %s", a.code, a.text)
 	}
-	if a := w.call("DELETE", path+"/photo", ""); a.code != 200 {
+	if a := w.call("DELETE", path+"/photo", ""); a.code != 200 || a.at("profile_image") != nil {
 		t.Errorf("%d %s", a.code, a.text)
 	}
 	for _, verb := range []string{"GET", "DELETE"} {
@@ -90,10 +118,11 @@ func TestEntryPhotoAndVCard(t *testing.T) {
 	if a := send(path); a.code != 200 || a.str("firstname") != "Grace" || a.str("list_id") != list {
 		t.Errorf("%d %s", a.code, a.text)
 	}
-	if a := w.call("GET", path+"/photo", "", "Accept: image/png"); string(a.text) != photo {
-		t.Errorf("%d %d bytes", a.code, len(a.text))
+	a := w.call("GET", path+"/photo", "", "Accept: image/png")
+	if img, err := png.Decode(bytes.NewReader(a.text)); err != nil || img.Bounds().Dx() != 16 {
+		t.Errorf("%d %d bytes, %v", a.code, len(a.text), err)
 	}
-	a := w.call("GET", path+"/vcard", "")
+	a = w.call("GET", path+"/vcard", "")
 	if text := unfolded(a); a.code != 200 || !strings.HasPrefix(text, "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Grace Hopper\r\nN:Hopper;Grace;;;\r\n"+
 		"NICKNAME:Amazing Grace\r\nTITLE:Rear admiral\r\nTEL;VALUE=text;TYPE=voice:+14155550199\r\nORG:Analytical\\; Engines\r\nUID:urn:uuid:") ||
 		!strings.Contains(text, "\r\nPHOTO:data:image/png;base64,iVBOR") {
