@@ -183,7 +183,7 @@ The system stays up until you press Ctrl-C. Try:
   a softphone    SIP server %s port %s, UDP or TCP; realm (domain) %s
                  user %s, password %s: you are %s
   dial           411 or *411  the directory: spell a name (6 2 7 4 for O'Brien, 7 6 4 for the two Smiths)
-                 100          the main menu
+                 100          the main menu: 9 the directory, 0 the operator, or an extension
                  1002 .. 1012 a colleague, who answers after a second and hums
 `, host, port, d.company.realm, ann.extension, ann.password, ann.name())
 	for _, t := range troubles() {

@@ -70,6 +70,7 @@ func TestLostDatabase(t *testing.T) {
 	cher := o.phone(t, "1006", bugletest.Behaviour{})
 	conor := o.phone(t, "1002", bugletest.Answering(0, calleeTone))
 	o.phone(t, "1003", bugletest.Answering(0, calleeTone))
+	plain := o.phoneAt(t, "127.0.0.1", "1007", bugletest.Behaviour{}) // which knows no realm
 	live := o.talk(t, ann, "1002")
 	other := <-conor.Incoming()
 	users := "/accounts/" + o.company.accountID + "/users"
@@ -105,6 +106,12 @@ func TestLostDatabase(t *testing.T) {
 	}
 	if granted := conor.Granted(); granted < time.Minute {
 		t.Errorf("a refresh without a database is for %v", granted)
+	}
+	if err := plain.Register(within(t)); err != nil {
+		t.Errorf("a refresh of a phone that names no realm: %v", err)
+	}
+	if err := o.talk(t, plain, "1003").Hangup(within(t)); err != nil {
+		t.Error(err)
 	}
 	late := o.phone(t, "1004", bugletest.Answering(0, calleeTone))
 	if granted := late.Granted(); granted > 2*time.Minute {
@@ -153,7 +160,7 @@ func (o *office) afterOutage(t *testing.T, data string) {
 	for _, c := range calls {
 		dialled[c.Dialed]++
 	}
-	if dialled["1002"] != 3 || dialled["1003"] != 1 || dialled["1004"] != 1 {
+	if dialled["1002"] != 3 || dialled["1003"] != 2 || dialled["1004"] != 1 {
 		t.Errorf("the records of calls are of %v", dialled)
 	}
 	if err := s.Close(); err != nil {

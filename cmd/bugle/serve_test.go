@@ -36,11 +36,17 @@ func openOffice(t *testing.T, data string, more ...string) *office {
 // phone registers the phone of an extension.
 func (o *office) phone(t *testing.T, extension string, behaviour bugletest.Behaviour) *bugletest.Phone {
 	t.Helper()
+	return o.phoneAt(t, o.company.realm, extension, behaviour)
+}
+
+// phoneAt registers the phone of an extension that calls the server by a name of its own.
+func (o *office) phoneAt(t *testing.T, realm, extension string, behaviour bugletest.Behaviour) *bugletest.Phone {
+	t.Helper()
 	for _, who := range o.company.people {
 		if who.extension != extension {
 			continue
 		}
-		p, err := bugletest.New(bugletest.Options{Server: o.SIP, Realm: o.company.realm,
+		p, err := bugletest.New(bugletest.Options{Server: o.SIP, Realm: realm,
 			Username: extension, Password: who.password, DisplayName: who.name(), Behaviour: behaviour,
 			FirstPort: 30000, LastPort: 39998})
 		if err != nil {
