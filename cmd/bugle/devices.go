@@ -16,17 +16,16 @@ type devices struct {
 	sealer *store.Sealer
 }
 
-func (d *devices) DeviceByUsername(ctx context.Context, realm, username string) (bugle.Account, bugle.Device, string, error) {
+func (d *devices) DeviceByUsername(ctx context.Context, realm, username string) (bugle.Account, bugle.Device, error) {
 	doc, err := d.named(ctx, realm, username)
 	if err != nil {
-		return bugle.Account{}, bugle.Device{}, "", err
+		return bugle.Account{}, bugle.Device{}, err
 	}
-	account, device, err := d.whole(ctx, doc)
-	if err != nil {
-		return account, device, "", err
-	}
-	password, err := d.sealer.Open(device.SIP.Password, device.ID, "sip.password")
-	return account, device, password, err
+	return d.whole(ctx, doc)
+}
+
+func (d *devices) Password(device bugle.Device) (string, error) {
+	return d.sealer.Open(device.SIP.Password, device.ID, "sip.password")
 }
 
 // named returns the device of a user name: in the account of the realm, or the only one of the whole system.

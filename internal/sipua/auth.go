@@ -43,8 +43,12 @@ func (a *Agent) authenticate(ctx context.Context, tx *sip.ServerTransaction, req
 		a.reply(tx, req, 403, "Too Many Wrong Passwords", header{"Retry-After", itoa(int(penaltyRefused.Seconds()))})
 		return identity{}, false
 	}
-	account, device, password, err := a.opts.Directory.DeviceByUsername(ctx, lookupRealm(realm), c.username)
-	known := err == nil && device.SIP.Method != "ip" && password != ""
+	password := ""
+	account, device, err := a.opts.Directory.DeviceByUsername(ctx, lookupRealm(realm), c.username)
+	if err == nil && device.SIP.Method != "ip" {
+		password, err = a.opts.Directory.Password(device)
+	}
+	known := err == nil && password != ""
 	if err != nil && bugle.KindOf(err) != bugle.KindNotFound {
 		a.lookupFailed(tx, req, err)
 		return identity{}, false
@@ -123,8 +127,8 @@ func (a *Agent) wrong(tx *sip.ServerTransaction, req *sip.Message, c credentials
 	delay := a.penalties.failed(pair)
 	a.opts.Log.Info("wrong digest response", "user", pair.user, "from", pair.addr, "call", req.CallID())
 	answer := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-		defer cancel()
+		ctx := &lookup{}
+		defer ctx.end()
 		a.challenge(ctx, tx, req, c.realm, c.username, false)
 	}
 	if delay == 0 || !a.holdBack(delay, answer) {
@@ -157,7 +161,7 @@ func (a *Agent) holdBack(delay time.Duration, answer func()) bool {
 // account do who say nothing of their own.
 func (a *Agent) challenge(ctx context.Context, tx *sip.ServerTransaction, req *sip.Message, realm, username string, stale bool) {
 	lookup := lookupRealm(strings.ToLower(realm))
-	account, device, _, err := a.opts.Directory.DeviceByUsername(ctx, lookup, username)
+	account, device, err := a.opts.Directory.DeviceByUsername(ctx, lookup, username)
 	if err != nil && lookup != "" {
 		device = bugle.Device{}
 		account, _ = a.opts.Directory.AccountByRealm(ctx, lookup)

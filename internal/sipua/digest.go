@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,7 +17,10 @@ const (
 	DigestBoth   = "both"
 )
 
-const maxCredentials = 2048 // bytes of one Authorization value
+const (
+	maxCredentials      = 2048 // bytes of one Authorization value
+	maxCredentialParams = 32
+)
 
 // credentials is the Authorization header of a request (RFC 7616 §3.4).
 type credentials struct {
@@ -31,14 +35,14 @@ func parseCredentials(value string) (credentials, bool) {
 	if !ok || !strings.EqualFold(scheme, "Digest") || len(value) > maxCredentials {
 		return c, false
 	}
-	seen := map[string]bool{}
+	seen := make([]string, 0, maxCredentialParams)
 	for rest != "" {
 		var name, text string
 		name, text, rest, ok = cutAuthParam(rest)
-		if !ok || seen[name] {
+		if !ok || len(seen) == maxCredentialParams || slices.Contains(seen, name) {
 			return c, false
 		}
-		seen[name] = true
+		seen = append(seen, name)
 		switch name {
 		case "username":
 			c.username = text

@@ -127,20 +127,31 @@ func (d *devices) account(id string) bugle.Account {
 	return bugle.Account{}
 }
 
-func (d *devices) DeviceByUsername(_ context.Context, realm, username string) (bugle.Account, bugle.Device, string, error) {
+func (d *devices) DeviceByUsername(_ context.Context, realm, username string) (bugle.Account, bugle.Device, error) {
 	d.lookups.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fail != nil {
-		return bugle.Account{}, bugle.Device{}, "", d.fail
+		return bugle.Account{}, bugle.Device{}, d.fail
 	}
 	for _, e := range d.devices {
 		a := d.account(e.account)
 		if e.device.SIP.Username == username && (realm == "" || realm == a.Realm || realm == e.device.SIP.Realm) {
-			return a, e.device, e.password, nil
+			return a, e.device, nil
 		}
 	}
-	return bugle.Account{}, bugle.Device{}, "", missing()
+	return bugle.Account{}, bugle.Device{}, missing()
+}
+
+func (d *devices) Password(device bugle.Device) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.devices {
+		if e.device.ID == device.ID {
+			return e.password, nil
+		}
+	}
+	return "", missing()
 }
 
 func (d *devices) DeviceByIP(_ context.Context, addr netip.Addr) (bugle.Account, bugle.Device, error) {

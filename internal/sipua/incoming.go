@@ -12,11 +12,12 @@ import (
 // any other error is answered 503, because then nobody can say. The methods must be quick: they are called for requests of
 // anybody.
 type Directory interface {
-	// DeviceByUsername returns the enabled or disabled device with this sip.username, its account, and its password
-	// in clear. realm is lower case: the account's or the device's own. An empty realm, which an address as the host
-	// of the phone's URIs leads to, asks for the one device of the whole system with that user name; when there are
-	// several it is KindNotFound.
-	DeviceByUsername(ctx context.Context, realm, username string) (bugle.Account, bugle.Device, string, error)
+	// DeviceByUsername returns the enabled or disabled device with this sip.username, and its account. realm is lower
+	// case: the account's or the device's own. An empty realm, which an address as the host of the phone's URIs leads
+	// to, asks for the one device of the whole system with that user name; when there are several it is KindNotFound.
+	DeviceByUsername(ctx context.Context, realm, username string) (bugle.Account, bugle.Device, error)
+	// Password returns the password of a device that DeviceByUsername returned, in clear, "" when it has none.
+	Password(device bugle.Device) (string, error)
 	// DeviceByIP returns the device of sip.method "ip" that owns this address.
 	DeviceByIP(ctx context.Context, addr netip.Addr) (bugle.Account, bugle.Device, error)
 	// AccountByRealm returns the account that owns a realm (lower case).

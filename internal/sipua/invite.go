@@ -1,7 +1,6 @@
 package sipua
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -17,8 +16,8 @@ func (a *Agent) invite(tx *sip.ServerTransaction, req *sip.Message) {
 		a.unavailable(tx, req)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-	defer cancel()
+	ctx := &lookup{}
+	defer ctx.end()
 	id, ok := a.authenticate(ctx, tx, req)
 	if !ok {
 		return

@@ -1,7 +1,6 @@
 package sipua
 
 import (
-	"context"
 	"errors"
 	"math"
 	"strconv"
@@ -15,8 +14,8 @@ import (
 
 // register carries out a REGISTER (RFC 3261 §10.3). The 200 goes out when the registrar's log has the change.
 func (a *Agent) register(tx *sip.ServerTransaction, req *sip.Message) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-	defer cancel()
+	ctx := &lookup{}
+	defer ctx.end()
 	for option := range req.Headers("Require") {
 		if !strings.EqualFold(option, "path") {
 			a.reply(tx, req, 420, "", header{"Unsupported", option})

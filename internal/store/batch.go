@@ -7,7 +7,7 @@ import (
 
 // batches are how many rows one statement writes. A database that is not in this process is a network away, and a group
 // of records must not take as many journeys as it has rows.
-var batches = []int{100, 10, 1}
+var batches = []int{100, 30, 10, 3, 1}
 
 // inBatches runs head, so many tuples of parameters, and tail until all rows are through.
 func inBatches(ctx context.Context, t *transaction, head, tail string, rows [][]any) error {
