@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,11 @@ type Cache struct {
 type cacheKey struct {
 	kind       byte
 	a, b, c, d string
+}
+
+// clone copies what the caller may write over later, as the text of a SIP message is.
+func (k cacheKey) clone() cacheKey {
+	return cacheKey{k.kind, strings.Clone(k.a), strings.Clone(k.b), strings.Clone(k.c), strings.Clone(k.d)}
 }
 
 func documentKey(account, typ, id string) cacheKey { return cacheKey{'d', account, typ, id, ""} }
@@ -261,6 +267,7 @@ func (c *Cache) load(key cacheKey) *flight {
 	if f := c.flights[key]; f != nil {
 		return f
 	}
+	key = key.clone()
 	f := &flight{done: make(chan struct{})}
 	if c.closed {
 		f.err = c.unavailable(nil)
