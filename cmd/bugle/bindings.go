@@ -11,7 +11,7 @@ import (
 
 // How long registrations wait for others: docs/decisions/0003.
 const (
-	saveBindingsWithin    = 100 * time.Millisecond // a phone waits for it, and would ask again after 500 ms
+	saveBindingsWithin    = 150 * time.Millisecond // a phone waits for it, and would ask again after 500 ms
 	refreshBindingsWithin = 500 * time.Millisecond // nobody does
 )
 

@@ -144,21 +144,23 @@ func (m *Message) Has(name string) bool { return m.nextField(0, headerIDOf(name)
 // Headers iterates over the values of the named header fields in order, with comma-separated lists taken apart where the
 // header's grammar is a list. Values that only hold commas (WWW-Authenticate, Date, Subject, unknown names) stay whole.
 func (m *Message) Headers(name string) iter.Seq[string] {
+	return func(yield func(string) bool) { m.eachValue(name, yield) } // so short that it is inlined, and a loop allocates nothing
+}
+
+func (m *Message) eachValue(name string, yield func(string) bool) {
 	id := headerIDOf(name)
-	return func(yield func(string) bool) {
-		for i := m.nextField(0, id, name); i >= 0; i = m.nextField(i+1, id, name) {
-			value := m.valueOf(&m.fields[i])
-			if !headerNames[id].list {
-				if !yield(value) {
-					return
-				}
-				continue
+	for i := m.nextField(0, id, name); i >= 0; i = m.nextField(i+1, id, name) {
+		value := m.valueOf(&m.fields[i])
+		if !headerNames[id].list {
+			if !yield(value) {
+				return
 			}
-			for value != "" {
-				var one string
-				if one, value = cutList(value); one != "" && !yield(one) {
-					return
-				}
+			continue
+		}
+		for value != "" {
+			var one string
+			if one, value = cutList(value); one != "" && !yield(one) {
+				return
 			}
 		}
 	}

@@ -86,6 +86,12 @@ func cutAuthParam(list string) (name, value, rest string, ok bool) {
 		value, rest, _ = strings.Cut(rest, ",")
 		return name, strings.Trim(value, " \t\r\n"), strings.TrimLeft(rest, " \t\r\n"), true
 	}
+	// Hardly any value has a backslash: then it is part of the list, and nothing is copied.
+	if end := strings.IndexAny(rest[1:], `"\\`) + 1; end > 0 && rest[end] == '"' {
+		value, rest = rest[1:end], rest[end+1:]
+		rest, ok = cutComma(rest)
+		return name, value, rest, ok
+	}
 	var b strings.Builder
 	for i := 1; i < len(rest); i++ {
 		switch rest[i] {
@@ -94,16 +100,20 @@ func cutAuthParam(list string) (name, value, rest string, ok bool) {
 				b.WriteByte(rest[i])
 			}
 		case '"':
-			rest = strings.TrimLeft(rest[i+1:], " \t\r\n")
-			if rest != "" && rest[0] != ',' {
-				return "", "", "", false
-			}
-			return name, b.String(), strings.TrimLeft(strings.TrimPrefix(rest, ","), " \t\r\n"), true
+			rest, ok = cutComma(rest[i+1:])
+			return name, b.String(), rest, ok
 		default:
 			b.WriteByte(rest[i])
 		}
 	}
 	return "", "", "", false
+}
+
+// cutComma takes the comma after a parameter; it is false when something else stands there.
+func cutComma(rest string) (string, bool) {
+	rest = strings.TrimLeft(rest, " \t\r\n")
+	after, comma := strings.CutPrefix(rest, ",")
+	return strings.TrimLeft(after, " \t\r\n"), comma || rest == ""
 }
 
 // nonceCount returns the nc parameter, 1 for a client without qop, which may use a nonce only once here.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ const (
 // own time and a signature over it, the realm, and the address that it was given to. Binding it to the address
 // means that a nonce taken elsewhere cannot be used to make failures look as if they came from a victim's address.
 type nonces struct {
-	key [32]byte
-	now func() time.Time
+	macs sync.Pool // of hash.Hash with the key
+	now  func() time.Time
 
 	mu    sync.Mutex
 	used  map[[16]byte]*nonceUse
@@ -44,7 +45,9 @@ type nonceAge struct {
 
 func newNonces(now func() time.Time) *nonces {
 	n := &nonces{now: now, used: map[[16]byte]*nonceUse{}}
-	rand.Read(n.key[:]) // never fails, as crypto/rand documents
+	key := make([]byte, 32)
+	rand.Read(key) // never fails, as crypto/rand documents
+	n.macs.New = func() any { return hmac.New(sha256.New, key) }
 	return n
 }
 
@@ -58,7 +61,9 @@ func (n *nonces) issue(realm string, addr netip.Addr) string {
 }
 
 func (n *nonces) sign(id, out []byte, realm string, addr netip.Addr) {
-	mac := hmac.New(sha256.New, n.key[:])
+	mac := n.macs.Get().(hash.Hash)
+	defer n.macs.Put(mac)
+	mac.Reset()
 	mac.Write(id)
 	ip := addr.Unmap().As16()
 	mac.Write(ip[:])
