@@ -233,9 +233,11 @@ func (nowhere) Save(context.Context, []registrar.Binding, []registrar.Key) error
 
 func (nowhere) Locate(string) []registrar.Binding { return nil }
 
-func (nowhere) DeviceByUsername(context.Context, string, string) (bugle.Account, bugle.Device, string, error) {
-	return bugle.Account{}, bugle.Device{}, "", &bugle.Error{Kind: bugle.KindNotFound}
+func (nowhere) DeviceByUsername(context.Context, string, string) (bugle.Account, bugle.Device, error) {
+	return bugle.Account{}, bugle.Device{}, &bugle.Error{Kind: bugle.KindNotFound}
 }
+
+func (nowhere) Password(bugle.Device) (string, error) { return "", nil }
 
 func (nowhere) DeviceByIP(context.Context, netip.Addr) (bugle.Account, bugle.Device, error) {
 	return bugle.Account{}, bugle.Device{}, &bugle.Error{Kind: bugle.KindNotFound}
