@@ -147,11 +147,14 @@ func (p *Loopback) Cancel() {
 	}
 }
 
-// SetRingback changes what the first party hears while the second rings.
+// SetRingback changes what the first party hears while the second rings, also when it rings already.
 func (p *Loopback) SetRingback(clips []*media.Clip) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.options.Ringback = clips
+	if p.Second.tone && !p.Second.over && len(clips) > 0 {
+		p.Second.audio.Play(toneToken, clips, true)
+	}
 }
 
 // What follows is called with p.mu held.

@@ -190,14 +190,11 @@ func (h *half) caller() call.Party {
 func (e *Engine) reach(ctx context.Context, s *Session, h *half) call.Cause {
 	s.Realm = s.Account.Realm
 	s.Call.Note("originated", s.Origin.Type+" "+s.Origin.ID)
-	if music := h.audio(ctx, s, "music on hold", h.order.HoldMusic); music != nil {
-		s.Call.SetHoldMusic(music)
+	if !s.Account.Enabled {
+		s.Call.Note("disabled", "account")
+		return call.CallRejected
 	}
-	if h.second {
-		if clips := h.audio(ctx, s, "ringback", h.order.Ringback); clips != nil {
-			h.pair.SetRingback(clips)
-		}
-	}
+	h.find(ctx, s)
 	switch {
 	case h.to.DeviceID != "":
 		return e.run(ctx, s, h.rings("device", h.to.DeviceID))
@@ -209,16 +206,26 @@ func (e *Engine) reach(ctx context.Context, s *Session, h *half) call.Cause {
 	return e.dialed(ctx, s, h.to.Number, false)
 }
 
-// audio is what a media reference of the order stands for, nil without one, or when it cannot be played.
-func (h *half) audio(ctx context.Context, s *Session, what, reference string) []*media.Clip {
-	if reference == "" || h.engine.audio == nil {
-		return nil
+// find looks for what the order has been given to be heard, while phones ring: it may take time.
+func (h *half) find(ctx context.Context, s *Session) {
+	look := func(what, reference string, use func([]*media.Clip)) {
+		if reference == "" || h.engine.audio == nil {
+			return
+		}
+		c, language := s.Call, s.Language
+		h.work(func() {
+			clips, err := h.engine.audio.Resolve(ctx, h.order.AccountID, language, reference)
+			if err != nil {
+				c.Note("no "+what, err.Error())
+				return
+			}
+			use(clips)
+		})
 	}
-	clips, err := h.engine.audio.Resolve(ctx, s.Account.ID, s.Language, reference)
-	if err != nil {
-		s.Call.Note("no "+what, err.Error())
+	look("music on hold", h.order.HoldMusic, s.Call.SetHoldMusic)
+	if !h.second {
+		look("ringback", h.order.Ringback, h.pair.SetRingback)
 	}
-	return clips
 }
 
 // rings is the flow that rings a device or the devices of a user.
@@ -280,7 +287,7 @@ func (t *Originated) now() time.Time {
 	return time.Now()
 }
 
-// work runs f on a goroutine of its own that a virtual clock waits for.
+// work runs f on a goroutine of its own that a virtual clock waits for. A panic of it is counted.
 func (t *Originated) work(f func()) {
 	activity := t.engine.calls.Activity
 	if activity != nil {
@@ -290,8 +297,15 @@ func (t *Originated) work(f func()) {
 		if activity != nil {
 			defer activity.End()
 		}
+		defer t.recovered()
 		f()
 	}()
+}
+
+func (t *Originated) recovered() {
+	if v := recover(); v != nil && t.engine.calls.OnPanic != nil {
+		t.engine.calls.OnPanic(v)
+	}
 }
 
 // tell tells what waits to be told.
@@ -311,10 +325,6 @@ func (t *Originated) tell() {
 }
 
 func (t *Originated) told(event OriginationEvent) {
-	defer func() {
-		if v := recover(); v != nil && t.engine.calls.OnPanic != nil {
-			t.engine.calls.OnPanic(v)
-		}
-	}()
+	defer t.recovered() // who listens is told of what follows all the same
 	t.on(event)
 }

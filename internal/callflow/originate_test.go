@@ -578,3 +578,36 @@ func TestEitherPartyHandsTheOtherOver(t *testing.T) {
 		})
 	}
 }
+
+func TestADisabledAccountStartsNoCalls(t *testing.T) {
+	t.Parallel()
+	h := newOriginateHouse(t)
+	h.Documents.With(func(d *callflowtest.Documents) {
+		account := d.Accounts[callflowtest.AccountID]
+		account.Enabled = false
+		d.Accounts[callflowtest.AccountID] = account
+	})
+	a := originate(h.House, clickToCall())
+	a.told("ended CALL_REJECTED")
+	a.over()
+}
+
+func TestAPanicOfWhoIsToldIsCounted(t *testing.T) {
+	t.Parallel()
+	h := newOriginateHouse(t)
+	told := 0
+	h.Begin()
+	o, err := h.Engine.Originate(clickToCall(), func(callflow.OriginationEvent) {
+		told++
+		panic("not listening")
+	})
+	h.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Settle()
+	o.Hangup()
+	if n := h.Panics(); n != 2 || told != 2 {
+		t.Errorf("%d panics of %d that were told", n, told)
+	}
+}
