@@ -49,8 +49,8 @@ func (b *bench) floors(ctx context.Context, api map[string]float64) error {
 	return nil
 }
 
-// storeAlone is the store's own work in this process: on the database that the server has left, with its cache, its
-// directories and its setting of the collector.
+// storeAlone is the store's own work in this process: on the database that the server has left, with its cache, all that
+// follows its log and its setting of the collector.
 func (b *bench) storeAlone(ctx context.Context) (map[string]float64, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(300))
 	s, err := b.reopen(ctx)
@@ -74,6 +74,8 @@ func (b *bench) storeAlone(ctx context.Context) (map[string]float64, error) {
 		Lost: directories.Load, IsLost: func(err error) bool { return errors.Is(err, store.ErrSwept) },
 		OnPanic: func(v any) { panic(v) }})
 	defer follower.Close()
+	projector := event.Project(event.ProjectorOptions{Store: s, Logger: quiet, OnPanic: func(v any) { panic(v) }})
+	defer projector.Close()
 
 	page := store.Query{AccountID: b.account, Type: crossbar.TypeUser, Limit: 50}
 	models, _, err := s.List(ctx, store.Query{AccountID: b.account, Type: crossbar.TypeUser, Limit: 1000})
