@@ -14,6 +14,7 @@ const (
 	callsWait    = 250 * time.Millisecond // nobody does
 	messagesWait = 50 * time.Millisecond  // the caller waits to hear that the message is kept
 	attemptsWait = 20 * time.Millisecond  // whoever wants to be called waits
+	resultsWait  = 20 * time.Millisecond  // nobody does, but a crash repeats what is not written
 	groupRows    = 200
 	groupQueue   = 4096 // submissions that wait; above it they are refused at once
 	groupTimeout = 15 * time.Second

@@ -34,9 +34,11 @@ type Store struct {
 	name     string        // tells this store's notifications from those of others on its database
 	announce chan struct{} // tells others of commits; nil where there are none
 
-	mu     sync.Mutex
-	nudges map[chan struct{}]struct{}
-	hooks  map[committing]struct{}
+	nudges     nudges // of followers of the change log
+	deliverers nudges // of those who look for deliveries
+
+	mu    sync.Mutex
+	hooks map[committing]struct{}
 
 	closed   atomic.Bool
 	ctx      context.Context // ends with the store; its goroutines' own
@@ -46,6 +48,7 @@ type Store struct {
 	calls    *groupWriter[CallRow]
 	messages *groupWriter[MessageRow]
 	attempts *groupWriter[*attemptWrite]
+	results  *groupWriter[*HookResult]
 }
 
 // commit is one committed change with the document as it is now, for followers in this process.
@@ -77,13 +80,14 @@ func newStore(e engine, opts Options) *Store {
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(any) {}
 	}
-	s := &Store{engine: e, opts: opts, name: bugle.NewID(), nudges: map[chan struct{}]struct{}{}, hooks: map[committing]struct{}{}}
+	s := &Store{engine: e, opts: opts, name: bugle.NewID(), hooks: map[committing]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.read, s.write = newPool(e.readers(), e), newPool(e.writer(), e)
 	s.bindings = newGroupWriter(s, "bindings", bindingsWait, s.writeBindings)
 	s.calls = newGroupWriter(s, "calls", callsWait, s.writeCalls)
 	s.messages = newGroupWriter(s, "messages", messagesWait, s.writeMessages)
 	s.attempts = newGroupWriter(s, "attempts", attemptsWait, s.writeAttempts)
+	s.results = newGroupWriter(s, "results", resultsWait, s.writeHookResults)
 	s.wg.Go(s.sweepNowAndThen)
 	return s
 }
@@ -97,6 +101,7 @@ func (s *Store) Close() error {
 	s.calls.close()
 	s.messages.close()
 	s.attempts.close()
+	s.results.close()
 	s.cancel()
 	s.wg.Wait()
 	s.read.close()
@@ -115,16 +120,11 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Subscribe returns a channel that receives after commits of documents, when looking at the log is worth while. Nudges
 // that nobody takes melt into one, and one may be missing: the log is the truth. stop ends the subscription.
-func (s *Store) Subscribe() (nudge <-chan struct{}, stop func()) {
-	ch := make(chan struct{}, 1)
-	s.mu.Lock()
-	s.nudges[ch] = struct{}{}
-	s.mu.Unlock()
-	return ch, func() {
-		s.mu.Lock()
-		delete(s.nudges, ch)
-		s.mu.Unlock()
-	}
+func (s *Store) Subscribe() (nudge <-chan struct{}, stop func()) { return s.nudges.subscribe() }
+
+// SubscribeHooks is Subscribe for deliveries: a nudge says that HooksAfter or HookEndpointsTouched may have something new.
+func (s *Store) SubscribeHooks() (nudge <-chan struct{}, stop func()) {
+	return s.deliverers.subscribe()
 }
 
 // hook makes h hear of commits until stop is called.
@@ -145,23 +145,60 @@ func (s *Store) hooked() []committing {
 	return slices.Collect(maps.Keys(s.hooks))
 }
 
+// nudge makes everybody look who follows something of this database.
 func (s *Store) nudge() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for ch := range s.nudges {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
+	s.nudges.nudge()
+	s.deliverers.nudge()
 }
 
 // committed nudges the followers of this process and has those of others nudged.
 func (s *Store) committed() {
-	s.nudge()
+	s.nudges.nudge()
+	s.announceOnce()
+}
+
+// hooksCommitted is committed for deliveries.
+func (s *Store) hooksCommitted() {
+	s.deliverers.nudge()
+	s.announceOnce()
+}
+
+func (s *Store) announceOnce() {
 	select {
 	case s.announce <- struct{}{}:
 	default: // one is on its way, or there is nobody
+	}
+}
+
+// nudges are channels that receive when looking is worth while. The zero value is ready.
+type nudges struct {
+	mu       sync.Mutex
+	channels map[chan struct{}]struct{}
+}
+
+func (n *nudges) subscribe() (nudge <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.channels == nil {
+		n.channels = map[chan struct{}]struct{}{}
+	}
+	n.channels[ch] = struct{}{}
+	return ch, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.channels, ch)
+	}
+}
+
+func (n *nudges) nudge() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for ch := range n.channels {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
 	}
 }
 

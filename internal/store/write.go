@@ -27,6 +27,10 @@ type Tx struct {
 	changes []pending
 	lost    bool // errAgain was returned
 	nudges  bool // followers have something to look at, though no document changed
+
+	deliveries []HookDelivery
+	touched    []string // endpoints
+	resent     bool
 }
 
 // pending is a change that the commit will number.
@@ -86,15 +90,21 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := tx.appendChanges(); err != nil {
 		return failed(err)
 	}
-	ended = true
-	if len(tx.changes) == 0 {
-		err := s.commit(t)
-		if err == nil && tx.nudges {
-			s.committed()
-		}
+	if err := tx.numberHooks(); err != nil {
 		return failed(err)
 	}
-	return failed(s.commitChanges(ctx, t, tx.changes))
+	ended = true
+	if len(tx.changes) == 0 {
+		if err = s.commit(t); err == nil && tx.nudges {
+			s.committed()
+		}
+	} else {
+		err = s.commitChanges(ctx, t, tx.changes)
+	}
+	if err == nil && (tx.resent || tx.hooked()) {
+		s.hooksCommitted()
+	}
+	return failed(err)
 }
 
 // commitChanges commits and tells the hooks.
