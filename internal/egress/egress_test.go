@@ -92,6 +92,22 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestCheckAllowed(t *testing.T) {
+	t.Parallel()
+	for addr, ok := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "8.8.8.8": false, "127.0.0.1": false} {
+		g := guard(t, "10.0.0.0/8")
+		if err := g.CheckAllowed(netip.MustParseAddr(addr)); (err == nil) != ok || err != nil && bugle.KindOf(err) != bugle.KindForbidden {
+			t.Errorf("%s: %v", addr, err)
+		}
+		if err := g.ControlAllowed("tcp", netip.AddrPortFrom(netip.MustParseAddr(addr), 80).String(), nil); (err == nil) != ok {
+			t.Errorf("dialling %s: %v", addr, err)
+		}
+	}
+	if guard(t, "10.0.0.0/8").ControlAllowed("tcp", "name:80", nil) == nil {
+		t.Error("a name passed")
+	}
+}
+
 func TestParseNetworksRefusesWords(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"localhost", "10.0.0.0/33", "10.0.0", "fe80::1%eth0"} {

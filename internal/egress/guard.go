@@ -67,10 +67,8 @@ func (g *Guard) Check(addr netip.Addr) error {
 	}
 	// A mapped address reaches the IPv4 host that it holds, whatever the socket's family; a zone does not matter.
 	addr = addr.Unmap().WithZone("")
-	for _, p := range g.allowed {
-		if p.Contains(addr) {
-			return nil
-		}
+	if g.CheckAllowed(addr) == nil {
+		return nil
 	}
 	// A translated or tunnelled address is as dangerous as the IPv4 address inside, and the gateway on the way
 	// can be anybody's.
@@ -86,6 +84,26 @@ func (g *Guard) Check(addr netip.Addr) error {
 		return forbidden(addr, err)
 	}
 	return nil
+}
+
+// CheckAllowed is Check for what may only be sent inside of the operator's networks, such as a request without TLS.
+func (g *Guard) CheckAllowed(addr netip.Addr) error {
+	addr = addr.Unmap().WithZone("")
+	for _, p := range g.allowed {
+		if p.Contains(addr) {
+			return nil
+		}
+	}
+	return forbidden(addr, nil)
+}
+
+// ControlAllowed is Control with CheckAllowed.
+func (g *Guard) ControlAllowed(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return forbidden(netip.Addr{}, err)
+	}
+	return g.CheckAllowed(ap.Addr())
 }
 
 // Control is a net.Dialer.Control: it judges the address that is about to be dialled.

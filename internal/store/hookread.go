@@ -255,11 +255,14 @@ func (s *Store) HookEndpointsTouched(ctx context.Context, after int64) ([]HookEn
 	return list, s.fail("store.HookEndpointsTouched", err)
 }
 
-// HookEndpointsWaiting returns the endpoints that something waits for or that are blacklisted, behind an id, up to 1000,
-// unless node delivers for them.
-func (s *Store) HookEndpointsWaiting(ctx context.Context, node, after string) ([]HookEndpoint, error) {
-	list, err := endpoints(ctx, s.readable(), `id > ? AND node <> ? AND (blacklisted > 0 OR id IN (SELECT endpoint_id FROM `+
-		`hook_deliveries WHERE state = 0)) ORDER BY id LIMIT 1000`, after, node)
+// HookPage is how many endpoints HookEndpointsWaiting returns at once.
+const HookPage = 1000
+
+// HookEndpointsWaiting returns the endpoints behind an id that something waits for or that are blacklisted, HookPage of
+// them unless there are no more.
+func (s *Store) HookEndpointsWaiting(ctx context.Context, after string) ([]HookEndpoint, error) {
+	list, err := endpoints(ctx, s.readable(), `id > ? AND (blacklisted > 0 OR id IN (SELECT endpoint_id FROM hook_deliveries `+
+		`WHERE state = 0)) ORDER BY id LIMIT ? + 0`, after, HookPage)
 	return list, s.fail("store.HookEndpointsWaiting", err)
 }
 

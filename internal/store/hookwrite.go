@@ -135,7 +135,10 @@ func (s *Store) ClaimHookEndpoints(ctx context.Context, node string, list []Hook
 		}
 		return nil
 	})
-	return claimed, err
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
 }
 
 // ReleaseHookEndpoints makes nobody deliver for what a node delivers for, and forgets the node.
