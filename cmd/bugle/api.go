@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"bugle/internal/clicktocall"
 	"bugle/internal/crossbar"
 	"bugle/internal/egress"
 	"bugle/internal/mail"
@@ -20,6 +21,8 @@ type apiFlags struct {
 	APITokensPerSecond int      `name:"api-tokens-per-second" env:"BUGLE_API_TOKENS_PER_SECOND" default:"500" help:"Requests a second that such a client may make for long."`
 	APIAnonymous       int      `name:"api-anonymous-per-minute" env:"BUGLE_API_ANONYMOUS_PER_MINUTE" default:"60" help:"Requests a minute without a token from one address."`
 	APILoginFailures   int      `name:"api-login-failures" env:"BUGLE_API_LOGIN_FAILURES" default:"10" help:"Failed logins a minute of one name from one address."`
+	ConnectsAddress    int      `name:"connects-per-address" env:"BUGLE_CONNECTS_PER_ADDRESS" default:"5" help:"Calls a minute that one address may ask public click-to-calls for without a token."`
+	ConnectsEndpoint   int      `name:"connects-per-endpoint" env:"BUGLE_CONNECTS_PER_ENDPOINT" default:"30" help:"Calls a minute that all may ask one public click-to-call for without a token."`
 	TrustedProxies     []string `env:"BUGLE_TRUSTED_PROXIES" default:"127.0.0.1,::1" help:"Networks of reverse proxies whose X-Forwarded-For tells who the client is; none for none."`
 	SMTP               string   `name:"smtp" env:"BUGLE_SMTP" help:"Mail server for password recovery: host:port. One at a private address needs --egress-allow."`
 	SMTPFrom           string   `name:"smtp-from" env:"BUGLE_SMTP_FROM" help:"Sender of mails: pbx@example.com."`
@@ -30,20 +33,22 @@ type apiFlags struct {
 
 // apiSettings are apiFlags as the rooms want them.
 type apiSettings struct {
-	limits  crossbar.Limits
-	proxies []netip.Prefix
-	mail    *mail.Options // nil for no mail
-	uiURLs  []string
+	limits   crossbar.Limits
+	connects clicktocall.Limits
+	proxies  []netip.Prefix
+	mail     *mail.Options // nil for no mail
+	uiURLs   []string
 }
 
 func (f *apiFlags) settings(allowed []netip.Prefix) (apiSettings, error) {
 	s := apiSettings{uiURLs: f.UIURLs, limits: crossbar.Limits{Tokens: f.APITokens, TokensPerSecond: f.APITokensPerSecond, Anonymous: f.APIAnonymous,
-		LoginFailures: f.APILoginFailures}}
+		LoginFailures: f.APILoginFailures}, connects: clicktocall.Limits{PerAddress: f.ConnectsAddress, PerEndpoint: f.ConnectsEndpoint}}
 	for _, flag := range [...]struct {
 		name  string
 		value int
 	}{{"--api-tokens", f.APITokens}, {"--api-tokens-per-second", f.APITokensPerSecond},
-		{"--api-anonymous-per-minute", f.APIAnonymous}, {"--api-login-failures", f.APILoginFailures}} {
+		{"--api-anonymous-per-minute", f.APIAnonymous}, {"--api-login-failures", f.APILoginFailures},
+		{"--connects-per-address", f.ConnectsAddress}, {"--connects-per-endpoint", f.ConnectsEndpoint}} {
 		if flag.value < 0 || flag.value > 1_000_000_000 {
 			return s, fmt.Errorf("%s: %d; 1 to 1000000000", flag.name, flag.value)
 		}

@@ -268,6 +268,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		return err
 	}
 	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
+		ClickToCall: v.openClickToCall(guard), Quickcall: originator{v.flows},
 		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Mail: mailer, UIURLs: v.api.uiURLs, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
 	if err != nil {

@@ -74,7 +74,7 @@ var (
 // says that the attempt could not be made or written.
 func (s *Service) Connect(ctx context.Context, r Request) (Attempt, error) {
 	row, a := s.row(&r)
-	contact, err := s.judge(ctx, &r, &row)
+	contact, err := s.judge(ctx, &r, &row, a.Stranger)
 	var earlier *store.AttemptRow
 	if err == nil && r.Key != "" {
 		earlier, err = s.repeated(ctx, &row)
@@ -84,7 +84,7 @@ func (s *Service) Connect(ctx context.Context, r Request) (Attempt, error) {
 	}
 	giveBack := func() {}
 	if err == nil {
-		giveBack, err = s.limited(&r)
+		giveBack, err = s.limited(&r, a.Stranger)
 	}
 	if err == nil {
 		var placed Attempt
@@ -101,10 +101,21 @@ func (s *Service) Connect(ctx context.Context, r Request) (Attempt, error) {
 	return Attempt{Row: row}, err
 }
 
+// Permit judges a contact by input and dial policy alone and returns it normalised. The error is a *Refusal, or says that nobody
+// can tell.
+func (s *Service) Permit(ctx context.Context, account *bugle.Account, endpoint *bugle.ClickToCall, text string) (string, error) {
+	contact, refusal := ParseContact(account, text)
+	if refusal != nil {
+		return "", refusal
+	}
+	return s.permit(ctx, account, endpoint, &contact, false)
+}
+
 // row is the attempt before it was judged.
 func (s *Service) row(r *Request) (store.AttemptRow, *asked) {
 	requester, _ := json.Marshal(r.Requester) // strings
-	a := &asked{Contact: clip(r.Contact), AutoAnswer: r.AutoAnswer && !r.Requester.anonymous(), Variables: map[string]string{}, At: r.At}
+	a := &asked{Contact: clip(r.Contact), AutoAnswer: r.AutoAnswer && !r.Requester.anonymous(), Variables: map[string]string{}, At: r.At,
+		Stranger: r.Requester.anonymous() && r.Token == nil}
 	layers := []map[string]string{r.Endpoint.Variables, r.Variables}
 	if r.Requester.anonymous() {
 		layers[0], layers[1] = layers[1], layers[0]
@@ -129,7 +140,7 @@ func clip(text string) string {
 }
 
 // judge is input and dial policy: everything before limits.
-func (s *Service) judge(ctx context.Context, r *Request, row *store.AttemptRow) (Contact, error) {
+func (s *Service) judge(ctx context.Context, r *Request, row *store.AttemptRow, stranger bool) (Contact, error) {
 	if r.Refused != nil {
 		return Contact{}, r.Refused
 	}
@@ -143,7 +154,7 @@ func (s *Service) judge(ctx context.Context, r *Request, row *store.AttemptRow) 
 	if refusal := r.malformed(); refusal != nil {
 		return contact, refusal
 	}
-	normal, err := s.permit(ctx, &r.Account, &r.Endpoint, &contact)
+	normal, err := s.permit(ctx, &r.Account, &r.Endpoint, &contact, stranger)
 	row.Contact = normal
 	if err != nil {
 		return contact, err
@@ -172,10 +183,15 @@ func (r *Request) malformed() *Refusal {
 	if r.Key != "" && !keyForm.MatchString(r.Key) {
 		return refuse(ReasonKey, "Idempotency-Key is 1 to %d printable characters of ASCII", maxKey)
 	}
-	if len(r.Variables) > maxVariables {
+	return CheckVariables(r.Variables)
+}
+
+// CheckVariables judges custom application variables; nil when they are good.
+func CheckVariables(variables map[string]string) *Refusal {
+	if len(variables) > maxVariables {
 		return refuse(ReasonVariables, "custom_application_vars may have %d members", maxVariables)
 	}
-	for name, value := range r.Variables {
+	for name, value := range variables {
 		if !variableForm.MatchString(name) || len(value) > maxVariable || hasControl(value) {
 			return refuse(ReasonVariables, "the names of custom_application_vars have 1 to 64 characters a-z, A-Z, 0-9, - and _, and the values "+
 				"at most %d bytes without control characters", maxVariable)
@@ -207,14 +223,14 @@ func (s *Service) repeated(ctx context.Context, row *store.AttemptRow) (*store.A
 
 func sameAttempt(earlier, row *store.AttemptRow) error {
 	if earlier.Contact != row.Contact {
-		return refuse(ReasonKey, "the Idempotency-Key was used for another contact")
+		return refuse(ReasonKeyReused, "the Idempotency-Key was used for another contact")
 	}
 	return nil
 }
 
 // limited counts the attempt of an anonymous caller without a token.
-func (s *Service) limited(r *Request) (giveBack func(), err error) {
-	if !r.Requester.anonymous() || r.Token != nil {
+func (s *Service) limited(r *Request, stranger bool) (giveBack func(), err error) {
+	if !stranger {
 		return func() {}, nil
 	}
 	client, _ := netip.ParseAddr(r.Requester.Address)

@@ -59,7 +59,7 @@ func (s *Service) makeDue(ctx context.Context, h *held, now time.Time) {
 	}
 	r := Request{Account: account, Endpoint: endpoint, Contact: a.Contact}
 	judged := store.AttemptRow{Created: now}
-	contact, err := s.judge(ctx, &r, &judged)
+	contact, err := s.judge(ctx, &r, &judged, a.Stranger)
 	var refusal *Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == ReasonQuiet:

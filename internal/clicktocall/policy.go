@@ -24,11 +24,12 @@ var classReasons = map[string]Reason{"emergency": ReasonEmergency, "toll_us": Re
 var reasonWords = map[Reason]string{ReasonEmergency: "emergency numbers", ReasonPremium: "premium numbers", ReasonAbroad: "numbers abroad"}
 
 // permit judges whom an attempt may reach and returns the contact in the form in which it was judged: the normalised number,
-// or the URI. The error is a *Refusal, or says that nobody can tell.
-func (s *Service) permit(ctx context.Context, account *bugle.Account, endpoint *bugle.ClickToCall, c *Contact) (string, error) {
+// or the URI. stranger says that nobody vouches for who asks, by a token of the API or by one for this attempt. The error is a
+// *Refusal, or says that nobody can tell.
+func (s *Service) permit(ctx context.Context, account *bugle.Account, endpoint *bugle.ClickToCall, c *Contact, stranger bool) (string, error) {
 	if c.URI != "" {
 		if _, whole := listed(endpoint.Whitelist, c.URI); !whole {
-			r := refuse(ReasonWhitelist, "a SIP URI of another host than %s needs a whitelist entry that matches all of it", account.Realm)
+			r := refuse(ReasonWhitelist, "a SIP URI of another host than the account's needs a whitelist entry that matches all of it")
 			r.Contact = c.URI
 			return c.URI, r
 		}
@@ -43,7 +44,7 @@ func (s *Service) permit(ctx context.Context, account *bugle.Account, endpoint *
 	if err != nil {
 		return c.Number, err
 	}
-	r := s.permitNumber(endpoint, c, &j)
+	r := permitNumber(endpoint, c, &j, stranger)
 	if r != nil {
 		r.Contact = j.Number
 		return j.Number, r
@@ -51,7 +52,7 @@ func (s *Service) permit(ctx context.Context, account *bugle.Account, endpoint *
 	return j.Number, nil
 }
 
-func (s *Service) permitNumber(endpoint *bugle.ClickToCall, c *Contact, j *callflow.Judgement) *Refusal {
+func permitNumber(endpoint *bugle.ClickToCall, c *Contact, j *callflow.Judgement, stranger bool) *Refusal {
 	public := !endpoint.AuthRequired
 	part, whole := listed(endpoint.Whitelist, j.Number)
 	if len(endpoint.Whitelist) > 0 && !whole && (public || !part) {
@@ -61,8 +62,8 @@ func (s *Service) permitNumber(endpoint *bugle.ClickToCall, c *Contact, j *callf
 	if reason, ok := classReasons[j.Class]; ok && !whole && (!j.Own || reason == ReasonEmergency) {
 		return refuse(reason, "%s are called only when a whitelist entry matches the whole number", reasonWords[reason])
 	}
-	if len(endpoint.Whitelist) == 0 && public && (!j.Own || strings.ContainsAny(c.Number+j.Number, "*#")) {
-		return refuse(ReasonExtension, "without a whitelist a public click to call reaches only the account's own extensions")
+	if len(endpoint.Whitelist) == 0 && stranger && (!j.Own || strings.ContainsAny(c.Number+j.Number, "*#")) {
+		return refuse(ReasonExtension, "without a whitelist and a token only the account's own extensions are reached")
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func TestPermit(t *testing.T) {
 			if refusal != nil {
 				t.Fatal(refusal)
 			}
-			_, err := s.permit(t.Context(), &account, &endpoint, &contact)
+			_, err := s.permit(t.Context(), &account, &endpoint, &contact, !required)
 			var got Reason
 			if errors.As(err, &refusal) {
 				got = refusal.Reason
@@ -164,13 +164,30 @@ func TestPermit(t *testing.T) {
 	}
 }
 
+// TestPermitVouched: with a token a public endpoint without a whitelist connects as published; its whitelist is as strict.
+func TestPermitVouched(t *testing.T) {
+	t.Parallel()
+	engine, _ := house(t)
+	s := &Service{o: Options{DialPlan: engine}}
+	account, endpoint := bugle.Account{ID: callflowtest.AccountID}, bugle.ClickToCall{}
+	if got, err := s.permit(t.Context(), &account, &endpoint, &Contact{Number: "4158867900"}, false); err != nil || got != "+14158867900" {
+		t.Error(got, err)
+	}
+	for _, whitelist := range [][]string{{"415"}, {"+1"}} {
+		endpoint.Whitelist = whitelist
+		if _, err := s.permit(t.Context(), &account, &endpoint, &Contact{Number: "4158867900"}, false); err == nil {
+			t.Errorf("%q lets it pass", whitelist)
+		}
+	}
+}
+
 // TestPermitUnread: when nobody can tell where a number leads, it is not called, and it is not the caller's fault.
 func TestPermitUnread(t *testing.T) {
 	t.Parallel()
 	engine, docs := house(t)
 	docs.With(func(d *callflowtest.Documents) { d.Fail = true })
 	s := &Service{o: Options{DialPlan: engine}}
-	_, err := s.permit(context.Background(), &bugle.Account{ID: callflowtest.AccountID}, &bugle.ClickToCall{}, &Contact{Number: "1001"})
+	_, err := s.permit(context.Background(), &bugle.Account{ID: callflowtest.AccountID}, &bugle.ClickToCall{}, &Contact{Number: "1001"}, false)
 	var refusal *Refusal
 	if err == nil || errors.As(err, &refusal) || bugle.KindOf(err) != bugle.KindUnavailable {
 		t.Error(err)

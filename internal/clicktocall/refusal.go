@@ -10,26 +10,28 @@ type Reason string
 
 // The reasons, in the order in which they are found.
 const (
-	ContactRequired Reason = "contact_required"
-	ContactInvalid  Reason = "contact_invalid"
-	ReasonVariables Reason = "variables_invalid"
-	ReasonMethod    Reason = "method"           // an anonymous GET
-	ReasonOrigin    Reason = "origin"           // of a page that may not connect
-	ReasonDisabled  Reason = "account_disabled" // or the account has gone
-	ReasonToken     Reason = "token"            // it is for another contact, was used, or is no good
-	ReasonWhitelist Reason = "whitelist"
-	ReasonExtension Reason = "not_an_extension" // a public endpoint without a whitelist reaches only the account's own
-	ReasonEmergency Reason = "emergency"
-	ReasonPremium   Reason = "premium"
-	ReasonAbroad    Reason = "international"
-	ReasonAddress   Reason = "address" // a host that the server does not connect to
-	ReasonSchedule  Reason = "at_invalid"
-	ReasonQuiet     Reason = "quiet_hours"
-	ReasonRate      Reason = "rate" // of anonymous callers
-	ReasonKey       Reason = "idempotency_key"
-	ReasonFull      Reason = "schedule_full"
-	ReasonThrottle  Reason = "throttle"
-	ReasonCapacity  Reason = "no_resources"
+	ContactRequired  Reason = "contact_required"
+	ContactInvalid   Reason = "contact_invalid"
+	ReasonVariables  Reason = "variables_invalid"
+	ReasonParameters Reason = "parameters_invalid" // of the others, one that the API could not read
+	ReasonMethod     Reason = "method"             // an anonymous GET
+	ReasonOrigin     Reason = "origin"             // of a page that may not connect
+	ReasonDisabled   Reason = "account_disabled"   // or the account has gone
+	ReasonToken      Reason = "token"              // it is for another contact, was used, or is no good
+	ReasonWhitelist  Reason = "whitelist"
+	ReasonExtension  Reason = "not_an_extension" // a public endpoint without a whitelist reaches only the account's own
+	ReasonEmergency  Reason = "emergency"
+	ReasonPremium    Reason = "premium"
+	ReasonAbroad     Reason = "international"
+	ReasonAddress    Reason = "address" // a host that the server does not connect to
+	ReasonSchedule   Reason = "at_invalid"
+	ReasonQuiet      Reason = "quiet_hours"
+	ReasonRate       Reason = "rate" // of anonymous callers
+	ReasonKey        Reason = "idempotency_key"
+	ReasonKeyReused  Reason = "idempotency_key_reused" // for another contact
+	ReasonFull       Reason = "schedule_full"
+	ReasonThrottle   Reason = "throttle"
+	ReasonCapacity   Reason = "no_resources"
 )
 
 // Refusal is the error for an attempt that the policy does not allow.

@@ -236,7 +236,8 @@ type asked struct {
 	Contact    string            `json:"contact"` // as it was sent
 	AutoAnswer bool              `json:"auto_answer,omitempty"`
 	Variables  map[string]string `json:"variables,omitempty"`
-	At         time.Time         `json:"at,omitzero"` // when it was to be made
+	At         time.Time         `json:"at,omitzero"`        // when it was to be made
+	Stranger   bool              `json:"stranger,omitempty"` // nobody vouches for who asked
 }
 
 func (a asked) encode() json.RawMessage {

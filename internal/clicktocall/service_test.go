@@ -480,7 +480,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 	}
 	r.Contact = "sip:bob@acme.example.com"
-	if refusal := w.refused(r); refusal.Reason != ReasonKey {
+	if refusal := w.refused(r); refusal.Reason != ReasonKeyReused {
 		t.Errorf("%+v", refusal)
 	}
 	// What was refused keeps no key.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"bugle"
+	"bugle/internal/clicktocall"
 	"bugle/internal/store"
 )
 
@@ -33,9 +34,13 @@ type Options struct {
 	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls
 	Registrations Registrations // nil: no phone is registered
-	Egress        Egress        // judges addresses in documents when they are saved; nil: any passes
-	Now           func() time.Time
-	Log           *slog.Logger
+	// ClickToCall decides about calls that are asked for, Quickcall makes those of users and devices. nil: they are
+	// refused with 501.
+	ClickToCall *clicktocall.Service
+	Quickcall   clicktocall.Originator
+	Egress      Egress // judges addresses in documents when they are saved; nil: any passes
+	Now         func() time.Time
+	Log         *slog.Logger
 	// PublicURL is where clients reach the API ("https://pbx.example.com"); it begins absolute links such as Location.
 	// Empty means relative links.
 	PublicURL string

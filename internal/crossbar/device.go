@@ -31,7 +31,7 @@ func devices() *resource {
 			}
 			return out
 		},
-		self: &selfService{list: true, ownedIndex: IndexOwner, paths: []string{"{id}/sync"},
+		self: &selfService{list: true, ownedIndex: IndexOwner, paths: []string{"{id}/sync", "{id}/quickcall/{number}"},
 			owned: func(d *store.Document, userID string) bool {
 				body, err := bugle.ParseFields(d.Body)
 				return err == nil && body.String("owner_id") == userID
@@ -62,9 +62,12 @@ func devices() *resource {
 		},
 		endpoints: []endpoint{
 			{path: "status", ops: map[string]operation{http.MethodGet: {run: (*request).deviceStatus}}},
+			quickcalls(TypeDevice),
 			{path: "{id}/sync", ops: map[string]operation{http.MethodPost: {run: (*request).syncDevice}}}},
-		shapes: map[string]shape{"POST {id}/sync": {summary: "Ask the phones of a device to read their configuration again",
-			status: http.StatusAccepted, takes: objectOf(map[string]any{"reboot": typed("boolean")}), gives: typed("string")}},
+		shapes: map[string]shape{"GET {id}/quickcall/{number}": quickcallShape(http.MethodGet),
+			"POST {id}/quickcall/{number}": quickcallShape(http.MethodPost),
+			"POST {id}/sync": {summary: "Ask the phones of a device to read their configuration again",
+				status: http.StatusAccepted, takes: objectOf(map[string]any{"reboot": typed("boolean")}), gives: typed("string")}},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 var readers = map[string]func(doc []byte) (any, error){
 	"accounts":    func(doc []byte) (any, error) { return bugle.ParseAccount("", doc) },
 	"callflows":   func(doc []byte) (any, error) { return bugle.ParseCallflow("", doc) },
+	"clicktocall": func(doc []byte) (any, error) { return bugle.ParseClickToCall("", doc) },
 	"devices":     func(doc []byte) (any, error) { return bugle.ParseDevice("", doc) },
 	"directories": func(doc []byte) (any, error) { return bugle.ParseDirectory("", doc) },
 	"groups":      func(doc []byte) (any, error) { return bugle.ParseGroup("", doc) },
@@ -104,7 +105,7 @@ var acts = map[string]string{
 	"accounts":    "flags org ui_urls",
 	"blacklists":  "flags name",
 	"callflows":   "featurecode.name featurecode.number flags metadata",
-	"clicktocall": "name",
+	"clicktocall": "bypass_media",
 	"conferences": "conference_numbers flags member.numbers moderator.numbers name owner_id",
 	"devices":     "device_type flags mac_address",
 	"directories": "flags users",

@@ -137,6 +137,8 @@ func (a *API) describeOperation(r mount, e *endpoint, verb, path string) map[str
 	}
 	if op.open {
 		out["security"] = []any{}
+	} else if op.public != nil {
+		out["security"] = []any{map[string]any{"token": []any{}}, map[string]any{"bearer": []any{}}, map[string]any{"query": []any{}}, map[string]any{}}
 	}
 	var params []any
 	add := func(names ...string) {

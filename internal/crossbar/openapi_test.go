@@ -192,7 +192,7 @@ func in(v map[string]any, path ...string) map[string]any {
 // answer judged by it.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w, _ := callingWorld(t)
 	j := &judge{t: t, w: w, doc: described(t, w), seen: map[string]bool{}}
 	w.phones.list[w.account] = []crossbar.Registration{{DeviceID: "d", OwnerID: "u", Username: "1001", Realm: "acme.example.com",
 		Contact: "sip:1001@192.0.2.9:5060", Source: "192.0.2.9:5060", Transport: "udp", Registered: w.clock.now(), ExpiresAt: w.clock.now()}}

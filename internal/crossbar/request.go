@@ -55,7 +55,8 @@ type request struct {
 	received bool            // readBody was called
 	badBody  error           // what it returned
 
-	asked asked // documents that the answer names
+	asked asked  // documents that the answer names
+	pages *pages // the web pages that may read the answer; nil for all
 
 	charged        bool // a token of a bucket was asked for
 	consumed, left int  // tokens, as the envelope tells
@@ -122,7 +123,7 @@ func (a *API) trusted(addr netip.Addr) bool {
 // again makes the request one that nothing was done for yet, except that its body was read and a token was taken for it.
 func (req *request) again() {
 	req.ctx, req.premises = req.http.Context(), nil
-	req.route, req.token, req.identity, req.account, req.accepts, req.asked = route{}, "", nil, nil, "", asked{}
+	req.route, req.token, req.identity, req.account, req.accepts, req.asked, req.pages = route{}, "", nil, nil, "", asked{}, nil
 }
 
 // receive is readBody, once.

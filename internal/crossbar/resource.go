@@ -104,6 +104,10 @@ type operation struct {
 	run func(req *request) (*reply, error)
 	// open: no token is needed.
 	open bool
+	// public tells whether this request needs no token; nil: it does.
+	public func(req *request) (bool, error)
+	// acts: it has effects also by GET.
+	acts bool
 	// proves: all effects of a write are in one transaction of the store, which proves what authorisation assumed.
 	proves bool
 	// ofGone: it is answered for an account that was deleted too.

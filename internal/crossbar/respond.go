@@ -290,16 +290,24 @@ func outside(h http.Header, size int64) bool {
 
 const corsRequestHeaders = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, " +
 	"if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match, if-none-match, " +
-	"authorization, x-request-id, x-pretty-print"
+	"authorization, x-request-id, x-pretty-print, idempotency-key"
 
-// cors allows every origin: a client proves who it is by a token, never by a cookie.
+// cors allows every origin, unless the request is for pages that are listed: a client proves who it is by a token, never by a
+// cookie.
 func (req *request) cors(h http.Header) {
 	in := req.http.Header
 	if in.Get("Origin") == "" && in.Get("Access-Control-Request-Method") == "" &&
 		in.Get("Access-Control-Request-Headers") == "" {
 		return
 	}
-	h.Set("Access-Control-Allow-Origin", "*")
+	allowed := "*"
+	if req.pages != nil {
+		h.Add("Vary", "Origin")
+		if allowed = in.Get("Origin"); !req.pages.list(allowed) {
+			return
+		}
+	}
+	h.Set("Access-Control-Allow-Origin", allowed)
 	h.Set("Access-Control-Allow-Methods", strings.Join(req.route.methods(), ", "))
 	h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
 	h.Set("Access-Control-Expose-Headers",

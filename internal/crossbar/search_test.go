@@ -130,7 +130,7 @@ func TestEventLists(t *testing.T) {
 	sameJSON(t, w.must("GET", w.own("/parked_calls"), "").data(), `{"slots":{}}`)
 	sameJSON(t, w.must("GET", w.own("/websockets"), "").data(), `[]`)
 	id := w.must("PUT", w.own("/clicktocall"), bodyFor("clicktocall")).str("id")
-	for _, path := range []string{"/clicktocall/" + id + "/connect", "/clicktocall/" + id + "/history", "/queues", "/faxes"} {
+	for _, path := range []string{"/clicktocall/" + id + "/nowhere", "/queues", "/faxes"} {
 		if a := w.call("GET", w.own(path), ""); a.code != 404 || a.body["message"] != "not_found" {
 			t.Errorf("%s: %d %s", path, a.code, a.text)
 		}

@@ -100,7 +100,7 @@ func (req *request) preflight(parts []string, badVersion error) (*reply, error) 
 	if req.route, found = req.api.resolve(parts); !found {
 		return nil, notFound()
 	}
-	return &reply{status: http.StatusOK}, nil
+	return &reply{status: http.StatusOK}, req.preflightOrigins()
 }
 
 // ownAccount puts the account of the token in place of the word account.
@@ -141,7 +141,13 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 			return nil, err
 		}
 	}
-	if !op.open {
+	open := op.open
+	if op.public != nil && req.identity == nil {
+		if open, err = op.public(req); err != nil {
+			return nil, err
+		}
+	}
+	if !open {
 		if req.identity == nil {
 			return nil, invalidCredentials()
 		}
@@ -195,7 +201,7 @@ func (req *request) proven(op operation) error {
 		return nil
 	}
 	req.premises.Close()
-	if op.proves || req.verb == http.MethodGet {
+	if op.proves || req.verb == http.MethodGet && !op.acts {
 		return nil
 	}
 	return req.api.opts.Store.Prove(req.ctx)

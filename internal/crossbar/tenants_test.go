@@ -59,7 +59,7 @@ func fill(path, account string, ids map[string]string) string {
 // table is walked without a word here, unless its documents need more than a name.
 func (w *world) furnish() map[string]string {
 	w.t.Helper()
-	ids := map[string]string{"channels": "call-1", "registrations": "user_1"}
+	ids := map[string]string{"channels": "call-1", "registrations": "user_1", "quickcall": "1001"}
 	w.phones.list[w.account] = []crossbar.Registration{{Username: "user_1", DeviceID: "d"}}
 	w.calls.list[w.account] = []crossbar.Channel{{ID: "call-1"}}
 	for _, r := range w.api.Routes() {

@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"cmp"
+	"net/http"
 	"strings"
 
 	"bugle/internal/store"
@@ -36,7 +37,7 @@ func users() *resource {
 		secrets:    []string{"hotdesk.pin"},
 		computed:   []string{"profile_image"},
 		self: &selfService{list: true, summary: []string{"first_name", "last_name", "presence_id"},
-			paths: []string{"{id}/vcard", "{id}/photo"},
+			paths: []string{"{id}/vcard", "{id}/photo", "{id}/quickcall/{number}"},
 			owned: func(d *store.Document, userID string) bool { return d.ID == userID },
 			fixed: []string{"priv_level", "username", "enabled", "presence_id", "caller_id", "caller_id_options", "call_restriction", "hotdesk.id",
 				"department", "site_id", "activation"}},
@@ -51,8 +52,9 @@ func users() *resource {
 		company, err := parseObject(req.account.doc.Body)
 		c.user(doc, cmp.Or(stringAt(company, "org"), req.account.view.Name))
 		return err
-	})}
+	}), quickcalls(TypeUser)}
 	r.shapes = personShapes("users.document")
+	r.shapes["GET {id}/quickcall/{number}"], r.shapes["POST {id}/quickcall/{number}"] = quickcallShape(http.MethodGet), quickcallShape(http.MethodPost)
 	return r
 }
 
