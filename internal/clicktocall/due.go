@@ -13,6 +13,7 @@ import (
 const (
 	tryAgainAfter = 15 * time.Second // when no call is taken, or the documents cannot be read
 	giveUpAfter   = 24 * time.Hour   // after the time that was asked for
+	tooLate       = time.Hour        // after it was due, when no server was there: nobody waits for it any more
 )
 
 // due makes the calls that were scheduled and are due.
@@ -42,6 +43,10 @@ func (s *Service) makeDue(ctx context.Context, h *held, now time.Time) {
 	var a asked
 	if err := json.Unmarshal(row.Request, &a); err != nil {
 		s.end(h, now, CauseLost)
+		return
+	}
+	if now.Sub(row.Due) > tooLate {
+		s.end(h, now, CauseTooLate)
 		return
 	}
 	account, err := s.o.Documents.Account(ctx, row.AccountID)

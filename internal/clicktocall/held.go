@@ -194,8 +194,8 @@ func (s *Service) end(h *held, at time.Time, cause string) {
 
 const (
 	defaultTimeout = callflow.DefaultOriginateTimeout
-	mostBlocking   = 59500 * time.Millisecond
-	maxWaiting     = 2000 // who wait for a state at once
+	mostBlocking   = 59 * time.Second // an HTTP server gives a request a minute
+	maxWaiting     = 2000             // who wait for a state at once
 )
 
 // Wait returns when the second party has answered or never will, and the attempt as it is then. One that is undecided

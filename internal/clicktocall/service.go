@@ -93,6 +93,7 @@ const (
 	CauseTimedOut = "timed out"            // a blocking connect that was not decided in its time
 	CauseLost     = "the server stopped"   // while it held the call
 	CauseDeleted  = "endpoint was deleted" // or its account, before a scheduled attempt was due
+	CauseTooLate  = "no server was there when it was due"
 	CauseCanceled = "canceled"
 )
 

@@ -747,6 +747,25 @@ func TestScheduledIsJudgedAgain(t *testing.T) {
 	w.written("full", full.Row.ID, Unanswered)
 }
 
+// TestScheduledForTooLong: a call that was due while no server was there is not made hours later.
+func TestScheduledForTooLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.request("1001")
+	r.At = w.now().Add(time.Minute)
+	w.docs.put(r.Endpoint)
+	row := w.connect(r).Row
+	row.Due = row.Due.Add(-2 * time.Hour)
+	done := make(chan error)
+	w.store.SubmitAttempt(row, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if row := w.written("button", row.ID, Unanswered); row.Cause != CauseTooLate || len(w.phones.begun) != 0 {
+		t.Errorf("%+v", row)
+	}
+}
+
 // TestADeadProcess: what it left is ended by the next, and says so.
 func TestADeadProcess(t *testing.T) {
 	t.Parallel()
