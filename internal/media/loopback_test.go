@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -62,6 +63,12 @@ func TestPartiesHearEachOtherThroughALoopbackPair(t *testing.T) {
 					}
 					ann.continuous()
 					bob.continuous()
+					if payloads[0] == payloads[1] { // nothing is translated
+						exact := decode(nil, NewClip("", fromAnn).encoded(codec(payloads[0]/8)), codec(payloads[0]/8))
+						if !slices.Equal(bob.heard(payloads[1]), exact) {
+							t.Error("what Bob hears is not what Ann said")
+						}
+					}
 					if got := x.Stats(); got.PacketsReceived != 50 || got.PacketsSent != 50 || got.Refused != 0 || got.Lost != 0 {
 						t.Errorf("the pair's counters: %+v", got)
 					}
@@ -163,8 +170,69 @@ func TestAPairIsNeverSilentForTooLong(t *testing.T) {
 	})
 }
 
-// TestARingOfPairsEndsAPacket joins the two ends of a pair, and of two pairs, with each other.
-func TestARingOfPairsEndsAPacket(t *testing.T) {
+// TestAChainOfPairs talks through two pairs, of which each was there before the phones or came after them.
+func TestAChainOfPairs(t *testing.T) {
+	t.Parallel()
+	eachLoop(t, func(t *testing.T, options Options) {
+		for range 8 {
+			engine := newTestEngine(t, options)
+			var ann, bob *phone
+			var a, b, v, w, x, y *Session
+			open := []func(){
+				func() { ann = newPhone(t, loopback); a = ann.call(engine, "0", nil) },
+				func() { bob = newPhone(t, loopback); b = bob.call(engine, "8", nil) },
+				func() { v, w = pairOf(t, engine, nil, nil) },
+				func() { x, y = pairOf(t, engine, nil, nil) },
+			}
+			rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+			for _, one := range open {
+				one()
+			}
+			join := []func(){func() { a.Join(v) }, func() { w.Join(x) }, func() { y.Join(b) }}
+			rand.Shuffle(len(join), func(i, j int) { join[i], join[j] = join[j], join[i] })
+			for _, one := range join {
+				one()
+				settle(a, b, v, w, x, y)
+			}
+			voice := melody(100*time.Millisecond, 500, 900)
+			ann.speak(voice, 0)
+			bob.waitAudio(8, 5)
+			if s := similarity(bob.heard(8), voice); s < 0.99 {
+				t.Errorf("Bob hears Ann with a resemblance of %.3f", s)
+			}
+		}
+	})
+}
+
+// TestAPacketCrossesSoManyPairs, and no more.
+func TestAPacketCrossesSoManyPairs(t *testing.T) {
+	t.Parallel()
+	for pairs, want := range map[int]int{1: 1, maxHops: 1, maxHops + 1: 0} {
+		b := newBench()
+		near, _ := b.leg(usual, nil)
+		far, wire := b.leg(usual, nil)
+		at := near
+		for range pairs {
+			x, y := b.core.engine.twin(SessionOptions{}), b.core.engine.twin(SessionOptions{})
+			b.core.add(&x.leg)
+			b.core.add(&y.leg)
+			at.link(&x.leg)
+			x.leg.meet(&y.leg)
+			at = &y.leg
+		}
+		at.link(far)
+		b.core.packet(near, party, rtpPacket(0, 1, 160, make([]byte, 160)), false)
+		if wire.count != want {
+			t.Errorf("%d packets come through %d pairs, want %d", wire.count, pairs, want)
+		}
+		if b.core.hops != 0 {
+			t.Errorf("%d hops are left", b.core.hops)
+		}
+	}
+}
+
+// TestARingOfPairs joins the two ends of a pair, and of two pairs, with each other.
+func TestARingOfPairs(t *testing.T) {
 	t.Parallel()
 	eachLoop(t, func(t *testing.T, options Options) {
 		engine := newTestEngine(t, options)

@@ -167,11 +167,14 @@ func (x *exchange) Snapshot(_, directoryID string) (*directory.Snapshot, bool) {
 }
 
 // DeviceByUsername is sipua.Directory's.
-func (x *exchange) DeviceByUsername(ctx context.Context, _, username string) (bugle.Account, bugle.Device, string, error) {
+func (x *exchange) DeviceByUsername(ctx context.Context, _, username string) (bugle.Account, bugle.Device, error) {
 	device, err := x.docs.Device(ctx, x.account, username)
 	account, _ := x.docs.Account(ctx, x.account)
-	return account, device, x.passwords[username], err
+	return account, device, err
 }
+
+// Password is sipua.Directory's.
+func (x *exchange) Password(device bugle.Device) (string, error) { return x.passwords[device.ID], nil }
 
 // DeviceByIP is sipua.Directory's.
 func (x *exchange) DeviceByIP(context.Context, netip.Addr) (bugle.Account, bugle.Device, error) {
