@@ -38,10 +38,11 @@ var rooms = map[string]struct {
 	"internal/callflow/callflowtest":      {[]string{".", "internal/media", "internal/call", "internal/call/simulate", "internal/callflow", "internal/callflow/module", "internal/directory", "internal/registrar", "internal/speech"}, "a house of scripted phones for dialogue tests"},
 	"internal/clicktocall":                {[]string{".", "internal/call", "internal/callflow", "internal/store"}, "the policy of calls that are asked for: it keeps attempts and has the engine call"},
 	"internal/contact":                    {[]string{"."}, "a contact is composed of documents, and that is pure"},
+	"internal/contact/phonebook":          {[]string{".", "internal/contact"}, "phone books know contacts and no HTTP"},
 	"internal/event":                      {[]string{".", "internal/store", "internal/directory", "internal/contact"}, "readers of the change log, which keep directories current"},
 	"internal/event/webhook":              {[]string{".", "internal/store", "internal/egress"}, "delivers what is stored; what it means, its owners know"},
 	"internal/sipua":                      {[]string{".", "internal/sip", "internal/media", "internal/call", "internal/registrar", "internal/egress"}, "an edge: signalling for calls"},
-	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact", "internal/call", "internal/callflow", "internal/clicktocall"}, "an edge: the KAZOO API, which also prints directories and asks for calls"},
+	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact", "internal/contact/phonebook", "internal/call", "internal/callflow", "internal/clicktocall"}, "an edge: the KAZOO API, which also prints directories and asks for calls"},
 	"internal/bugletest":                  {[]string{".", "internal/sip", "internal/media"}, "the other side of every wire stands on the same wires"},
 }
 

@@ -267,7 +267,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err != nil {
 		return err
 	}
-	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs,
+	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts,
 		ClickToCall: v.openClickToCall(guard), Quickcall: originator{v.flows},
 		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Mail: mailer, UIURLs: v.api.uiURLs, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
@@ -279,6 +279,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		return err
 	}
 	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api, v.openTLS)
+	v.closing(func(context.Context) { api.EndStreams() }) // before the server waits for its requests
 	return err
 }
 

@@ -34,6 +34,7 @@ type Options struct {
 	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls
 	Registrations Registrations // nil: no phone is registered
+	Contacts      Contacts      // nil: company directories are refused with 503
 	// ClickToCall decides about calls that are asked for, Quickcall makes those of users and devices. nil: they are
 	// refused with 501.
 	ClickToCall *clicktocall.Service
@@ -72,6 +73,7 @@ type API struct {
 	tokens     tokens
 	printer    *printer
 	darkroom   *darkroom
+	watchers   *watchers
 	openAPI    func() []byte // made when it is first asked for
 }
 
@@ -94,7 +96,7 @@ func New(opts Options) (*API, error) {
 	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	limits := opts.Limits.orDefault()
-	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(), darkroom: newDarkroom(),
+	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(), darkroom: newDarkroom(), watchers: newWatchers(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
 		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}
@@ -117,7 +119,14 @@ func New(opts Options) (*API, error) {
 }
 
 // Close ends what the API still does after it answered: mails that are being sent are given up.
-func (a *API) Close() { a.recoveries.close() }
+func (a *API) Close() {
+	a.EndStreams()
+	a.recoveries.close()
+}
+
+// EndStreams ends the event streams that are open, and those that are opened later at once: an HTTP server that shuts down
+// waits for them.
+func (a *API) EndStreams() { a.watchers.end() }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {

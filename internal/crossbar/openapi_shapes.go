@@ -170,6 +170,7 @@ func computedShapes() map[string]map[string]any {
 func (a *API) openAPISchemas() map[string]any {
 	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true, "mailbox_message": true}
 	out := envelopeSchemas()
+	maps.Copy(out, contactSchemas())
 	for _, r := range a.resources {
 		if r.schema == "" || a.schemas.tree[r.schema] == nil {
 			continue
@@ -315,6 +316,7 @@ func errorResponses() map[string]any {
 		"404": "There is no such path (not_found), document (bad_identifier) or page (faulty_request)",
 		"406": "The path has nothing of the media types in Accept", "409": "Someone else changed the document meanwhile",
 		"412": "If-Match holds another revision", "413": "The body is too large", "415": "The body's media type is not taken",
+		"410": "What is asked for is no longer kept",
 		"416": "The list is too long to be sent in whole", "429": "Too many requests; Retry-After says when to come back",
 		"501": "Nothing that this server is connected to can do this",
 		"500": "The server failed; its log tells more under the request's id", "503": "The database does not answer",

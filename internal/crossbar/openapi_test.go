@@ -192,7 +192,7 @@ func in(v map[string]any, path ...string) map[string]any {
 // answer judged by it.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
-	w, _ := callingWorld(t)
+	w, d := callingDirectoryWorld(t)
 	j := &judge{t: t, w: w, doc: described(t, w), seen: map[string]bool{}}
 	w.phones.list[w.account] = []crossbar.Registration{{DeviceID: "d", OwnerID: "u", Username: "1001", Realm: "acme.example.com",
 		Contact: "sip:1001@192.0.2.9:5060", Source: "192.0.2.9:5060", Transport: "udp", Registered: w.clock.now(), ExpiresAt: w.clock.now()}}
@@ -223,6 +223,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			}
 		}
 	}
+	d.settle()
 	for _, path := range paths {
 		item := j.doc.Paths.Value(path)
 		noun := strings.Split(strings.TrimPrefix(path, "/v2/accounts/{account}/"), "/")[0]
@@ -232,6 +233,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			own["id"], own["interaction"] = "202611-a", "202611-a"
 		case "channels":
 			own["id"] = "call1"
+		case "directory":
+			own["contact"], own["vendor"] = ids["user"], "yealink"
 		}
 		if strings.HasPrefix(path, "/v2/schemas") {
 			own["id"] = "menus"

@@ -12,6 +12,7 @@ func resources() []*resource {
 		devices(),
 		callflows(),
 		directories(),
+		companyDirectory(),
 		menus(),
 		mediaFiles(),
 		phoneNumbers(),

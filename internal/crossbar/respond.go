@@ -69,7 +69,9 @@ func (a *API) respondStream(w http.ResponseWriter, req *request, r *reply) {
 	begin := func() {
 		h := w.Header()
 		h.Set("Content-Type", r.stream.contentType)
-		h.Set("Content-Disposition", `attachment; filename="`+safeName(r.stream.name)+`"`)
+		if r.stream.name != "" {
+			h.Set("Content-Disposition", `attachment; filename="`+safeName(r.stream.name)+`"`)
+		}
 		w.WriteHeader(r.status)
 	}
 	if req.http.Method == http.MethodHead {

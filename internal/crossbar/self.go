@@ -17,6 +17,7 @@ type selfService struct {
 	read       bool                                        // every document may be read
 	owned      func(d *store.Document, userID string) bool // these may be read and edited
 	paths      []string                                    // below a document that is the user's own, where every verb may be used
+	shared     []string                                    // below the noun, what every user of the account may read
 	byParent   bool                                        // what is below a noun that is the user's own is the user's
 	fixed      []string                                    // dotted paths that an edit must leave as they are
 }
@@ -40,6 +41,8 @@ func (req *request) serveSelf() error {
 	case slices.Contains(res.self.paths, req.route.endpoint.path):
 	case req.route.endpoint.path == "" && req.verb == http.MethodGet && res.self.list &&
 		(req.route.parent == "" || req.route.parentID == req.identity.userID):
+		return nil
+	case slices.Contains(res.self.shared, req.route.endpoint.path) && req.verb == http.MethodGet:
 		return nil
 	case req.route.endpoint.path != "{id}":
 		return forbidden()

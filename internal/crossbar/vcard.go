@@ -48,7 +48,7 @@ func (req *request) vcard(res *resource, describe func(c *card, req *request, do
 		return nil, err
 	}
 	id := d.ID
-	c.line("UID", "urn:uuid:"+id[:8]+"-"+id[8:12]+"-"+id[12:16]+"-"+id[16:20]+"-"+id[20:])
+	c.line("UID", uuidURN(id))
 	c.line("REV", d.Modified.UTC().Format("20060102T150405Z"))
 	if uri, err := req.photoURI(private); err != nil {
 		return nil, err
