@@ -54,7 +54,8 @@ type Options struct {
 	Limits     Limits
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: silent
-	// Notify is told each new state of each attempt, in order for one attempt. It must not block. nil: nobody is.
+	// Notify is told each new state of each attempt, in order for one attempt, but not of attempts that were refused when they
+	// were asked for. It must not block, nor ask the service. nil: nobody is told.
 	Notify  func(Event)
 	OnPanic func(any) // told of a panic of a goroutine; may be nil
 }
