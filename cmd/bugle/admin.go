@@ -18,6 +18,9 @@ type meters struct {
 	panics   *prometheus.CounterVec
 	missing  prometheus.Counter
 	ended    *prometheus.CounterVec
+
+	hooks, hookMoves *prometheus.CounterVec
+	hookTime         prometheus.Histogram
 }
 
 func newMeters() *meters {
@@ -27,9 +30,15 @@ func newMeters() *meters {
 		missing: prometheus.NewCounter(prometheus.CounterOpts{Name: "bugle_speech_missing_total",
 			Help: "Prompts and texts that could not be said."}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bugle_calls_ended_total",
-			Help: "Calls that are over, by cause and by whose fault it was."}, []string{"cause", "fault"})}
+			Help: "Calls that are over, by cause and by whose fault it was."}, []string{"cause", "fault"}),
+		hooks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bugle_webhook_attempts_total",
+			Help: "Attempts at deliveries of webhooks: delivered, failed, or dead for the last of one that is given up."}, []string{"kind", "outcome"}),
+		hookMoves: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bugle_webhook_transitions_total",
+			Help: "Endpoints of webhooks that were blacklisted, recovered, switched off or gone."}, []string{"kind", "transition"}),
+		hookTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bugle_webhook_attempt_seconds",
+			Help: "How long attempts took.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10)})}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.panics, m.missing, m.ended)
+		m.panics, m.missing, m.ended, m.hooks, m.hookMoves, m.hookTime)
 	return m
 }
 

@@ -36,7 +36,7 @@ func (o originator) Originate(order callflow.Origination, on func(callflow.Origi
 // written until the store closes.
 func (v *server) openClickToCall(guard *egress.Guard) *clicktocall.Service {
 	service := clicktocall.New(clicktocall.Options{Store: v.store, Documents: v.documents, DialPlan: v.flows, Originator: originator{v.flows},
-		Egress: guard, Limits: v.api.connects, Log: v.log, OnPanic: v.meters.onPanic("clicktocall")})
+		Egress: guard, Limits: v.api.connects, Notify: v.attemptMoved, Log: v.log, OnPanic: v.meters.onPanic("clicktocall")})
 	v.closing(func(context.Context) { service.Close() })
 	v.background(func(ctx context.Context) { sweepAttempts(ctx, v.store, v.keepCalls, v.log) })
 	return service

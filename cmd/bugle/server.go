@@ -21,6 +21,8 @@ import (
 	"bugle/internal/crossbar"
 	"bugle/internal/egress"
 	"bugle/internal/event"
+	"bugle/internal/event/kazoo"
+	"bugle/internal/event/webhook"
 	"bugle/internal/media"
 	"bugle/internal/registrar"
 	"bugle/internal/sip"
@@ -53,12 +55,17 @@ type server struct {
 	contacts  *event.Contacts
 	failed    chan error // what ended a listener on its own
 
+	node      string // of this run, as its envelopes and webhooks name it
+	hooks     *kazoo.Hooks
+	deliverer *webhook.Engine
+	crossbar  atomic.Pointer[crossbar.API] // nil until it is open
+
 	closers []func(context.Context) // run last to first
 }
 
 // start wires the rooms and listens. When it fails everything it started has ended.
 func start(ctx context.Context, s settings) (_ *server, err error) {
-	v := &server{settings: s, meters: newMeters(), failed: make(chan error, 3)}
+	v := &server{settings: s, node: bugle.NewID(), meters: newMeters(), failed: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			v.close(context.WithoutCancel(ctx))
@@ -93,6 +100,9 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	v.contacts = v.openContacts()
 	guard := egress.New(s.egress)
 	v.openSpeech(cache, blobs, guard)
+	if err := v.openWebhooks(ctx, cache, guard); err != nil {
+		return nil, err
+	}
 	modules := module.All(module.Services{Documents: v.documents, Locator: v.registrar, Speech: v.speaker,
 		Directories: directories})
 	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
@@ -267,7 +277,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err != nil {
 		return err
 	}
-	api, err := crossbar.New(crossbar.Options{Store: v.store, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts,
+	api, err := crossbar.New(crossbar.Options{Store: v.store, Node: v.node, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts,
 		ClickToCall: v.openClickToCall(guard), Quickcall: originator{v.flows},
 		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Mail: mailer, UIURLs: v.api.uiURLs, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
@@ -275,6 +285,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 		return err
 	}
 	v.closing(func(context.Context) { api.Close() })
+	v.crossbar.Store(api)
 	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}
@@ -335,6 +346,9 @@ func (v *server) gauges(cache *store.Cache) {
 	v.meters.counter("bugle_sip_received_total", "SIP messages that were parsed.", func() float64 { return float64(v.stack.Stats().Received) })
 	v.meters.counter("bugle_sip_malformed_total", "Messages that broke the protocol.", func() float64 { return float64(v.stack.Stats().Malformed) })
 	v.meters.counter("bugle_sip_refused_total", "Requests answered 503 for overload.", func() float64 { return float64(v.stack.Stats().Refused) })
+	v.meters.gauge("bugle_webhooks_waiting", "Deliveries of webhooks that wait and are loaded.", func() float64 { return float64(v.deliverer.Stats().Waiting) })
+	v.meters.gauge("bugle_webhooks_oldest_seconds", "Age of the oldest delivery that waits.", func() float64 { return v.deliverer.Stats().Oldest.Seconds() })
+	v.meters.counter("bugle_webhooks_lost_total", "Events of calls that were not enqueued for webhooks.", func() float64 { return float64(v.hooks.Lost()) })
 	v.meters.counter("bugle_cache_stale_total", "Documents given from memory while the database did not answer.",
 		func() float64 { return float64(cache.Stats().Stale) })
 }

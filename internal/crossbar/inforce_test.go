@@ -123,7 +123,7 @@ var acts = map[string]string{
 	"users": "flags password profile.addresses.*.address profile.birthday profile.nicknames profile.note " +
 		"profile.role require_password_update",
 	"vmboxes":  "flags mailbox name owner_id",
-	"webhooks": "name",
+	"webhooks": "custom_data enabled format hook http_verb include_internal_legs include_subaccounts modifiers name retries uri", // internal/event/kazoo
 }
 
 // TestKeysInForce holds the schemas to what is done with their keys: x-in-force is false on those that nothing acts on, and

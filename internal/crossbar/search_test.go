@@ -111,7 +111,7 @@ func TestEventLists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.raw("GET", "/v2/webhooks", "")
-	if a.code != 200 || len(a.rows()) != 10 || a.rows()[7]["id"] != "object" || a.rows()[7]["modifiers"] == nil {
+	if a.code != 200 || len(a.rows()) != 11 || a.rows()[8]["id"] != "object" || a.rows()[8]["modifiers"] == nil {
 		t.Errorf("%d %s", a.code, a.text)
 	}
 	var hooks []string

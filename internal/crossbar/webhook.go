@@ -16,15 +16,17 @@ var hookEvents = []struct {
 	{"channel_bridge", "Two legs of a call were connected", nil},
 	{"channel_create", "A leg of a call began", nil},
 	{"channel_destroy", "A leg of a call ended", nil},
-	{"mms", "A multimedia message", nil},
-	{"notifications", "A notice, such as of a voicemail message", map[string]any{
+	{"clicktocall", "A call that a click-to-call was asked for rings, is answered, bridged or ended", map[string]any{
+		"state": choice("How far it has come", "ringing", "answered", "bridged", "ended")}},
+	{"mms", "A multimedia message (nothing sends any yet)", nil},
+	{"notifications", "A notice, such as of a voicemail message (none is sent yet)", map[string]any{
 		"type": choice("Kind of notice", "missed_call", "voicemail_new", "voicemail_saved", "webhook_disabled")}},
 	{"object", "A document of the account was written", map[string]any{
 		"type": choice("Type of the document", "account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax",
 			"mailbox_message", "call_recording"),
 		"action": choice("What was done", "doc_created", "doc_edited", "doc_deleted")}},
-	{"parking", "A call was parked, fetched or given up", nil},
-	{"sms", "A text message", nil},
+	{"parking", "A call was parked, fetched or given up (calls cannot be parked yet)", nil},
+	{"sms", "A text message (nothing sends any yet)", nil},
 }
 
 func choice(about string, items ...string) map[string]any {
@@ -35,17 +37,58 @@ func choice(about string, items ...string) map[string]any {
 	return map[string]any{"type": "array", "description": about, "items": list}
 }
 
+// privateDisabled is why a webhook was switched off by bugle, in the private part of its document.
+const privateDisabled = "disable_reason"
+
 func webhooks() *resource {
 	keys := []string{"name", "uri", "http_verb", "hook", "enabled", "retries", "format", "include_subaccounts",
 		"include_internal_legs", "custom_data"}
-	return &resource{noun: "webhooks", typ: TypeWebhook, schema: "webhooks",
-		about: "`GET /v2/webhooks` lists the events that `hook` may name. Nothing is delivered yet: the documents are kept and " +
-			"checked. A `uri` at a loopback, private or link-local address needs `--egress-allow`.",
+	r := &resource{noun: "webhooks", typ: TypeWebhook, schema: "webhooks", greedy: true, // names of samples are nouns too
+		about: "`GET /v2/webhooks` lists the events that `hook` may name, `GET /v2/webhooks/samples` what is sent for them. A `uri` at a " +
+			"loopback, private or link-local address needs `--egress-allow`. Six attempts that fail within a minute, or an answer of 410, switch " +
+			"a webhook off: `enabled` is false and `disable_reason` says why, until it is enabled again, or all of the account are by PATCH of " +
+			"the list with `{\"re-enable\": true}`. `attempts` are the requests that were made and what was answered, the latest first; " +
+			"`created_from` and `created_to` are those of [cdrs](cdrs.md). docs/webhooks.md says what a receiver can rely on.",
 		summary: func(doc map[string]any) map[string]any { return pick(doc, keys...) }, summaryKeys: keys, order: byName,
-		index: func(e *edit) []store.Index { return []store.Index{{Name: IndexHook, Value: stringAt(e.doc, "hook")}} },
+		index:    func(e *edit) []store.Index { return []store.Index{{Name: IndexHook, Value: stringAt(e.doc, "hook")}} },
+		computed: []string{privateDisabled},
+		complete: func(e *edit) error {
+			if boolAt(e.doc, "enabled", true) {
+				delete(e.private, privateDisabled)
+			}
+			return nil
+		},
+		compose: func(_ *request, d *store.Document, doc map[string]any) error {
+			if len(d.Private) == 0 {
+				return nil
+			}
+			private, err := parseObject(d.Private)
+			if reason := stringAt(private, privateDisabled); reason != "" {
+				doc[privateDisabled] = reason
+			}
+			return err
+		},
 		top: &resource{noun: "webhooks", endpoints: []endpoint{
-			{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: listHookEvents}}}}},
+			{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: listHookEvents}}},
+			{path: "samples", ops: map[string]operation{http.MethodGet: {open: true, run: listHookSamples}}},
+			{path: "samples/{name}", ops: map[string]operation{http.MethodGet: {open: true, run: fetchHookSample}}}},
+			shapes: map[string]shape{"GET samples": {summary: "What is sent for each event", gives: objectOf(nil)},
+				"GET samples/{name}": {summary: "What is sent for an event", gives: objectOf(nil)}}},
+		shapes: map[string]shape{"GET attempts": attemptsShape("of the account's webhooks"), "GET {id}/attempts": attemptsShape("of a webhook"),
+			"PATCH": {summary: "Enable the webhooks again that bugle has switched off", takes: objectOf(map[string]any{"re-enable": typed("boolean")}, "re-enable"),
+				example: map[string]any{"re-enable": true},
+				gives:   listOf(typed("string"))}},
 	}
+	attempts := map[string]operation{http.MethodGet: {run: (*request).listHookAttempts}}
+	r.endpoints = []endpoint{
+		{path: "", ops: map[string]operation{
+			http.MethodGet:   {run: func(req *request) (*reply, error) { return req.list(r) }},
+			http.MethodPut:   {run: func(req *request) (*reply, error) { return req.create(r) }},
+			http.MethodPatch: {run: func(req *request) (*reply, error) { return req.enableHooks(r) }}}},
+		{path: "attempts", ops: attempts},
+		{path: "{id}/attempts", ops: attempts},
+	}
+	return r
 }
 
 func listHookEvents(req *request) (*reply, error) {

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"bugle"
+	"bugle/internal/clicktocall"
+	"bugle/internal/crossbar"
+	"bugle/internal/egress"
+	"bugle/internal/event/kazoo"
+	"bugle/internal/event/webhook"
+	"bugle/internal/store"
+)
+
+const (
+	keepDeliveries  = 35 * 24 * time.Hour // what was delivered, given up or dropped, and its attempts
+	sweepDeliveries = time.Hour
+)
+
+// openWebhooks begins to tell webhooks of changes and calls, and to deliver what waits.
+func (v *server) openWebhooks(ctx context.Context, cache *store.Cache, guard *egress.Guard) (err error) {
+	v.hooks, err = kazoo.Start(ctx, kazoo.Options{Store: v.store, Documents: cache, Disable: v.disableWebhook,
+		Ancestor: crossbar.IndexAncestor, Cluster: v.node, Log: v.log, OnPanic: v.meters.onPanic("webhooks")})
+	if err != nil {
+		return err
+	}
+	v.closing(func(context.Context) { v.hooks.Close() })
+	sender := webhook.NewSender(guard, nil, nil)
+	v.deliverer, err = webhook.Start(ctx, webhook.Options{Store: v.store, Send: sender, Alone: v.place.Store == "", Log: v.log,
+		Meter: v.meters, OnPanic: v.meters.onPanic("webhooks"),
+		Kinds: map[string]webhook.Kind{kazoo.Kind: {Policy: webhook.Kazoo(), Owner: v.hooks}}})
+	if err != nil {
+		return err
+	}
+	v.closing(func(ctx context.Context) {
+		v.deliverer.Close(ctx)
+		sender.Close()
+	})
+	v.background(func(ctx context.Context) { sweepHooks(ctx, v.store, v.log) })
+	return nil
+}
+
+// disableWebhook is kazoo.Options.Disable: webhooks are told of before the API is open.
+func (v *server) disableWebhook(ctx context.Context, accountID, id, reason string) error {
+	api := v.crossbar.Load()
+	if api == nil {
+		return &bugle.Error{Op: "webhooks.disable", Kind: bugle.KindUnavailable, Message: "the API is not open yet"}
+	}
+	return api.DisableWebhook(ctx, accountID, id, reason)
+}
+
+// attemptMoved tells webhooks of the states of an attempt that they know; who was refused or gave up before its time has
+// called nobody.
+func (v *server) attemptMoved(e clicktocall.Event) {
+	state, known := map[clicktocall.State]string{clicktocall.Ringing: "ringing", clicktocall.Answered: "answered",
+		clicktocall.Bridged: "bridged", clicktocall.Ended: "ended", clicktocall.Unanswered: "ended"}[e.State]
+	if known {
+		v.hooks.Attempt(kazoo.Attempt{ID: e.AttemptID, AccountID: e.AccountID, Endpoint: e.EndpointID, Contact: e.Contact,
+			CallID: e.CallID, State: state, Cause: e.Cause, At: e.At})
+	}
+}
+
+func sweepHooks(ctx context.Context, s *store.Store, log *slog.Logger) {
+	tick := time.NewTicker(sweepDeliveries)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if n, err := s.SweepHooks(ctx, time.Now().Add(-keepDeliveries)); err != nil {
+			log.Warn("old deliveries of webhooks could not be removed", "error", err)
+		} else if n > 0 {
+			log.Info("old deliveries of webhooks removed", "count", n)
+		}
+	}
+}
+
+// Attempt is webhook.Meter's.
+func (m *meters) Attempt(kind, outcome string, took time.Duration) {
+	m.hooks.WithLabelValues(kind, outcome).Inc()
+	m.hookTime.Observe(took.Seconds())
+}
+
+// Transition is webhook.Meter's.
+func (m *meters) Transition(kind string, t webhook.Transition) {
+	m.hookMoves.WithLabelValues(kind, string(t)).Inc()
+}
