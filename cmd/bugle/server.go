@@ -207,7 +207,7 @@ func (v *server) openSIP(ctx context.Context, modules map[string]callflow.Module
 	v.closing(func(context.Context) { engine.Close() })
 	v.calls = call.NewRegistry(v.maxCalls)
 	calls := &call.Settings{Registry: v.calls, Log: v.log, Ringback: []*media.Clip{media.Ringback()}, OnEnd: v.callEnded,
-		Loopbacks: call.Sessions{Engine: engine}, Busy: []*media.Clip{media.Busy()}, OnStep: v.onStep, OnPanic: v.meters.onPanic("call")}
+		Loopbacks: call.Sessions{Engine: engine}, Busy: []*media.Clip{media.Busy()}, OnStep: v.onStep, OnLeg: v.legMoved, OnPanic: v.meters.onPanic("call")}
 	v.flows = callflow.New(callflow.Options{Calls: calls, Modules: modules, Documents: v.documents, Audio: v.speaker, Log: v.log,
 		OnPanic: v.meters.onPanic("callflow")})
 	calls.HoldMusic, calls.HoldTone = v.flows.HoldMusic, []*media.Clip{media.Hold()}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"bugle"
+	"bugle/internal/call"
 	"bugle/internal/clicktocall"
 	"bugle/internal/crossbar"
 	"bugle/internal/egress"
@@ -88,4 +91,52 @@ func (m *meters) Attempt(kind, outcome string, took time.Duration) {
 // Transition is webhook.Meter's.
 func (m *meters) Transition(kind string, t webhook.Transition) {
 	m.hookMoves.WithLabelValues(kind, string(t)).Inc()
+}
+
+// legMoved tells webhooks of a leg. It runs on the call's loop and does not block.
+func (v *server) legMoved(r call.LegReport) {
+	if !v.hooks.Listens() {
+		return
+	}
+	event, known := map[call.Moment]string{call.LegCreated: kazoo.EventCreate, call.LegAnswered: kazoo.EventAnswer,
+		call.LegBridged: kazoo.EventBridge, call.LegDestroyed: kazoo.EventDestroy}[r.Moment]
+	if !known {
+		return
+	}
+	about, leg := &r.Call, &r.Leg
+	c := kazoo.Channel{Event: event, AccountID: about.AccountID, At: r.At, CallID: leg.ID, OtherLeg: r.Other.ID, AuthorizingID: leg.DeviceID,
+		OwnerID: leg.UserID, Direction: "outbound", CallerName: about.Caller.Name, CallerNumber: about.Caller.Number,
+		CalleeName: leg.Name, CalleeNumber: leg.Number, Internal: r.Internal, Created: leg.Started,
+		OriginalNumber: about.Dialed, OtherLegNumber: r.Other.Number}
+	if leg.Inbound && about.Origin == nil {
+		c.Direction = "inbound"
+	}
+	if leg.Inbound { // the caller: who is called is known once somebody has answered
+		c.CalleeName, c.CalleeNumber = r.Other.Name, cmp.Or(r.Other.Number, r.Number, about.Dialed)
+	}
+	if leg.DeviceID != "" {
+		c.AuthorizingType = "device"
+	}
+	if o := about.Origin; o != nil {
+		c.Variables = o.Variables
+		if leg.DeviceID == "" {
+			c.AuthorizingID, c.AuthorizingType = o.ID, o.Type
+		}
+	}
+	at := func(user string) string {
+		if user == "" || about.Realm == "" {
+			return user
+		}
+		return user + "@" + about.Realm
+	}
+	c.From, c.To, c.Request = at(c.CallerNumber), at(about.Dialed), at(about.Dialed)
+	if r.Moment == call.LegDestroyed {
+		c.HangupCause, c.HangupCode = string(r.Cause), "sip:"+strconv.Itoa(r.Cause.Status())
+		c.Duration = r.At.Sub(leg.Started)
+		c.Ringing = c.Duration
+		if !r.Answered.IsZero() {
+			c.Billing, c.Ringing = r.At.Sub(r.Answered), r.Answered.Sub(leg.Started)
+		}
+	}
+	v.hooks.Channel(c)
 }

@@ -101,6 +101,7 @@ func (c *Call) Note(name, detail string) { c.do(func() { c.note(name, detail) })
 func (c *Call) Describe(number, flow string, caller Party) {
 	c.do(func() {
 		c.number, c.flow, c.about.Caller = number, flow, caller
+		c.tell(c.caller, LegCreated, "")
 		c.changed()
 	})
 }

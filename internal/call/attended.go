@@ -24,6 +24,7 @@ type handover struct {
 	progress  func(status int)
 	status    int
 	call      string // the other call's ID
+	from      *Call  // which had lent it
 }
 
 func (replacing) event() {}
@@ -35,6 +36,8 @@ func (r replacing) dropped() { r.done(481) }
 func (h handover) dropped() {
 	h.progress(h.status)
 	if h.status >= 300 {
+		h.other.lent = false
+		h.from.tell(h.other, LegDestroyed, NormalClearing)
 		h.other.leg.Hangup(NormalClearing) // nobody else has it
 	}
 }
@@ -62,7 +65,7 @@ func (c *Call) attended(by, other *party, e Transfer) {
 	other.lent = true
 	call.post(item{event: replacing{old: e.Attended.Leg, by: other.leg, as: c.targetOf(other), talks: true,
 		done: func(status int) {
-			c.post(item{event: handover{other: other, by: by, progress: e.Progress, status: status, call: call.about.ID}})
+			c.post(item{event: handover{other: other, by: by, progress: e.Progress, status: status, call: call.about.ID, from: c}})
 		}}})
 }
 
@@ -81,6 +84,7 @@ func (c *Call) handedOver(h handover) {
 	if h.status >= 300 {
 		h.progress(h.status)
 		if c.ended {
+			c.tell(h.other, LegDestroyed, NormalClearing)
 			h.other.leg.Hangup(NormalClearing)
 			return
 		}
@@ -110,10 +114,14 @@ func (c *Call) replace(r replacing) {
 		r.done(status)
 		return
 	}
-	q := &party{leg: r.by, target: &r.as, started: c.clock.Now(), answered: r.talks, inbound: !r.talks}
+	q := &party{leg: r.by, target: &r.as, started: c.clock.Now(), answered: r.talks, inbound: !r.talks, created: r.talks}
 	c.note("replaced", c.nameOf(p)+" by "+c.nameOf(q))
+	if q.answered {
+		q.answeredAt = q.started // by the other call
+	}
 	q.leg.Attach(c)
 	q.leg.StopPlay()
+	c.tell(q, LegCreated, "") // unless it was told by the call that it comes from
 	if !p.answered && p != c.caller {
 		c.pickUp(p, q)
 	} else {
@@ -162,7 +170,10 @@ func (c *Call) succeed(p, q *party) {
 		c.talked = c.legInfo(c.peer)
 		c.caller.leg.Join(c.peer.leg)
 		c.tendHold()
+		c.tell(c.caller, LegBridged, "")
+		c.tell(c.peer, LegBridged, "")
 	}
+	c.tell(p, LegDestroyed, ending(p, NormalClearing))
 	p.leg.Hangup(ending(p, NormalClearing))
 }
 

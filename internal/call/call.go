@@ -74,6 +74,9 @@ type party struct {
 	music      int  // token of the music on hold that it hears, 0 for none
 	inbound    bool // it has called in to take another party's place
 	lent       bool // another call is asked to take it over (attended.go)
+
+	created, destroyed bool // it was told
+	answeredAt         time.Time
 }
 
 // New returns a call of an unanswered inbound leg, nil when the registry takes no more calls. Its leg's events are to be
@@ -206,6 +209,7 @@ func (c *Call) endCaller() {
 	if p.lent {
 		return
 	}
+	c.tell(p, LegDestroyed, c.cause)
 	if p.answered {
 		p.leg.Hangup(c.cause)
 		return
@@ -250,6 +254,7 @@ func (c *Call) report() Report {
 
 // drop hangs a leg up and forgets it: what it still says is not heard.
 func (c *Call) drop(p *party, cause Cause) {
+	c.tell(p, LegDestroyed, cause)
 	c.forget(p)
 	if !p.lent { // otherwise whoever has it in the end sees to it
 		p.leg.Hangup(cause)

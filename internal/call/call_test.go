@@ -25,12 +25,14 @@ type stage struct {
 	panics  []any
 	reports []call.Report
 	last    *call.Call
+	moments moments
 }
 
 func newStage(t testing.TB, flow func(ctx context.Context, c *call.Call) call.Cause) *stage {
 	s := &stage{World: simulate.NewWorld(), flow: flow, about: call.About{AccountID: "acc", DeviceID: "caller"}}
 	s.settings = &call.Settings{Originator: s.World, Registry: call.NewRegistry(0), Clock: s.Clock, Activity: s.Clock,
 		Ringback: []*media.Clip{clip("ringback")}, HoldTone: []*media.Clip{clip("hold")}}
+	s.settings.OnLeg = s.moments.take
 	s.settings.OnPanic = func(v any) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -58,6 +60,7 @@ func newStage(t testing.TB, flow func(ctx context.Context, c *call.Call) call.Ca
 		cancel()
 		s.settings.Registry.Drain(ctx)
 		s.Settle()
+		s.moments.check(t)
 	})
 	return s
 }
@@ -397,6 +400,7 @@ func TestRegistry(t *testing.T) {
 func TestTheSameCallIDTwice(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, rings("a"))
+	s.moments.off = true // which knows legs by their ids
 	dial := s.Dial
 	s.Dial = func(leg call.Leg, from, number string) call.Sink {
 		return dial(sameID{leg.(*simulate.Leg)}, from, number)

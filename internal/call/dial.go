@@ -156,6 +156,7 @@ func (c *Call) originate(t *Target) *party {
 	c.note("dials", c.nameOf(p))
 	p.leg = c.settings.Originator.Originate(id, *t, c)
 	c.legs = append(c.legs, p)
+	c.tell(p, LegCreated, "")
 	c.changed()
 	return p
 }

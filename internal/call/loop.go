@@ -12,6 +12,7 @@ func (c *Call) legEvent(leg Leg, e Event) {
 			return
 		}
 		p.answered = true
+		c.tell(p, LegAnswered, "")
 		if p == c.caller && c.answered.IsZero() {
 			c.answered = c.clock.Now()
 			c.note("answered", "")
@@ -40,6 +41,7 @@ func (c *Call) legEvent(leg Leg, e Event) {
 }
 
 func (c *Call) legEnded(p *party, e Ended) {
+	c.tell(p, LegDestroyed, e.Cause)
 	switch {
 	case c.referral != nil && c.referral.by == p:
 		c.referral.by = nil

@@ -36,6 +36,8 @@ type Settings struct {
 	OnEnd func(Report)
 	// OnStep is told of each step of a call's trail as it happens, on the call's loop or flow: it must not block. nil: nobody.
 	OnStep func(callID string, step Step)
+	// OnLeg is told of each moment of each leg, on the call's loop: it must not block. nil: nobody.
+	OnLeg func(LegReport)
 	// OnPanic counts what a loop, a flow or a module panicked with. The call has ended or gone on by then.
 	OnPanic  func(any)
 	Activity Activity // nil: nobody asks

@@ -89,6 +89,7 @@ func (c *Call) settleReferral(status int) {
 	c.referral = nil
 	if r.by != nil {
 		r.progress(status)
+		c.tell(r.by, LegDestroyed, NormalClearing)
 		r.by.leg.Hangup(NormalClearing)
 	}
 }

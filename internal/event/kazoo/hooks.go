@@ -52,6 +52,8 @@ type Hooks struct {
 	events   chan occurrence
 	ended    chan struct{}
 	lost     atomic.Int64
+	closed   atomic.Bool
+	taking   sync.RWMutex // held while an event is sent, so that closing the channel races with nobody
 
 	mu        sync.RWMutex
 	byAccount map[string]map[string]*hook
@@ -100,7 +102,11 @@ func Start(ctx context.Context, opts Options) (*Hooks, error) {
 // Close ends the follower, and enqueues what waits.
 func (h *Hooks) Close() {
 	h.follower.Close()
-	close(h.events)
+	h.taking.Lock()
+	if !h.closed.Swap(true) {
+		close(h.events)
+	}
+	h.taking.Unlock()
 	<-h.ended
 }
 
@@ -326,12 +332,21 @@ func (h *Hooks) Tell(ctx context.Context, e store.HookEndpoint, t webhook.Transi
 	}
 }
 
+// Listens reports whether there is any webhook.
+func (h *Hooks) Listens() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.byAccount) > 0
+}
+
 // occur takes an event in; it never blocks.
 func (h *Hooks) occur(o occurrence) {
-	h.mu.RLock()
-	nobody := len(h.byAccount) == 0
-	h.mu.RUnlock()
-	if nobody {
+	if !h.Listens() {
+		return
+	}
+	h.taking.RLock()
+	defer h.taking.RUnlock()
+	if h.closed.Load() {
 		return
 	}
 	select {
