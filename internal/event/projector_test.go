@@ -348,7 +348,7 @@ func (e *editor) body(account, typ string) object {
 		if owner := e.pick("owner", "", "", "u1"); owner != "" {
 			o["owner_id"] = in(owner)
 		}
-		flow := object{}
+		var flow object
 		switch e.pick("module", "user", "user", "menu", "group", "voicemail", "faxbox", "receive_fax", "park", "temporal_route") {
 		case "user":
 			flow = object{"module": "user", "data": object{"id": in(e.pick("user", "u1", "u2"))}}
