@@ -85,6 +85,9 @@ func (a *API) login(ctx context.Context, path string, data map[string]string) er
 	return nil
 }
 
+// Token returns what the last login gave.
+func (a *API) Token() string { return a.token }
+
 // Account returns the path of something that belongs to the account of the token: Account("users") is
 // "/accounts/ID/users".
 func (a *API) Account(parts ...string) string {
