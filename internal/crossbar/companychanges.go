@@ -16,10 +16,11 @@ import (
 const (
 	typeEvents = "text/event-stream"
 
-	changesPage    = 500              // of one answer
-	eventsBeat     = 15 * time.Second // between signs of life, at which the token is judged again
-	eventsPoll     = time.Second      // between looks when no nudge comes
-	eventsWrite    = 30 * time.Second // that a client may take to read
+	changesPage    = 500                   // of one answer
+	eventsBeat     = 15 * time.Second      // between signs of life, at which the token is judged again
+	eventsPoll     = 5 * time.Second       // between looks when no nudge comes
+	eventsRest     = 50 * time.Millisecond // at least between looks, however often there are nudges
+	eventsWrite    = 30 * time.Second      // that a client may take to read
 	streamsAtOnce  = 1000
 	streamsAccount = 100 // of one account
 )
@@ -145,6 +146,9 @@ func (req *request) watch(ctx context.Context, w io.Writer, from Contacts, after
 			case <-req.api.watchers.ended:
 				return nil
 			case <-nudge:
+				if !rested(ctx, eventsRest) {
+					return nil
+				}
 			case <-poll.C:
 			case <-beat.C:
 				if !req.stillAllowed() {
@@ -162,6 +166,18 @@ func (req *request) watch(ctx context.Context, w io.Writer, from Contacts, after
 			}
 			return nil // it connects again, and is told
 		}
+	}
+}
+
+// rested waits, and reports whether ctx is still good then.
+func rested(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

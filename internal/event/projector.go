@@ -22,7 +22,7 @@ const EventRetention = 35 * 24 * time.Hour
 const (
 	projectorBatch = 500 // contacts that one transaction recomputes
 	irrelevantLag  = 5000
-	leaseTime      = time.Minute
+	leaseTime      = 15 * time.Second
 	sweepPause     = time.Hour
 )
 

@@ -86,9 +86,12 @@ func marshal(v any) ([]byte, error) {
 type number struct{ label, number string }
 
 // numbers are what is dialled to reach a contact, the best first: the extension, direct numbers, mobile and other ones. Fax
-// numbers are left out.
+// numbers are left out, and so is who is disabled: calls do not reach them.
 func numbers(c *contact.Contact) []number {
 	var out []number
+	if c.Status == contact.Disabled {
+		return nil
+	}
 	if c.Extension != "" {
 		out = append(out, number{"Work", c.Extension})
 	}

@@ -68,6 +68,7 @@ var people = []contact.Contact{
 			{Number: "+14155550109", Usage: contact.DirectNumber, Type: contact.FaxOnly}, {Number: "+14155550101", Usage: contact.MobileNumber},
 			{Number: "+14155550102", Usage: contact.ForwardedNumber}, {Number: "+14155550103", Usage: contact.ContactNumber}}},
 	{Type: contact.User, Name: "Nobody Knows", FirstName: "Nobody", LastName: "Knows"}, // at no number
+	{Type: contact.User, Name: "Gone Away", LastName: "Away", Extension: "1002", Status: contact.Disabled},
 	{Type: contact.IvrMenu, Name: "Éclair\x01" + strings.Repeat("ü", 60), Extension: "0", JobTitle: "x"},
 }
 
