@@ -183,7 +183,7 @@ func TestEachWayToFailHasItsExitStatus(t *testing.T) {
 	}{
 		"busy":        {bugletest.Busy(), nil, nil, exitRefused, "486 Busy Here"},
 		"no answer":   {bugletest.NeverAnswering(), nil, []string{"--timeout", "1s"}, exitTimeout, "--timeout passed"},
-		"expectation": {bugletest.Answering(0, 300), nil, []string{"--keys", "expect dir-found within 700ms"}, exitExpectation, "heard tone 300 Hz: not within 700ms"},
+		"expectation": {bugletest.Answering(0, 300), nil, []string{"--keys", "expect dir-found within 3s"}, exitExpectation, "heard tone 300 Hz: not within 3s"},
 		"cut off": {bugletest.Behaviour{}, func(ctx context.Context, call *bugletest.PhoneCall) {
 			_ = call.Answer(ctx)
 			_ = call.Hangup(ctx)
