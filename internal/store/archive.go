@@ -37,12 +37,14 @@ const (
 var archived = []string{"settings", "counters", "documents", "document_keys", "document_index", "changes", "bindings", "calls", "messages",
 	"attempts", "placements", "spent_tokens",
 	"projections", "numeric_ids", "contact_facts", "contact_refs", "contacts", "directory_events", "contact_accounts",
-	"hook_deliveries", "hook_attempts", "hook_endpoints", "hook_nodes", "readers"}
+	"hook_deliveries", "hook_attempts", "hook_endpoints", "hook_nodes", "readers",
+	"oauth_sessions", "oauth_tokens", "subscriptions"}
 
 // archivedSince are the versions of the tables' definition with which tables came; the others were there from the first.
 var archivedSince = map[string]int64{"messages": 3, "attempts": 5, "placements": 5, "spent_tokens": 5, "projections": 8, "numeric_ids": 8, "contact_facts": 8, "contact_refs": 8,
 	"contacts": 8, "directory_events": 8, "contact_accounts": 8,
-	"hook_deliveries": 6, "hook_attempts": 6, "hook_endpoints": 6, "hook_nodes": 6, "readers": 6}
+	"hook_deliveries": 6, "hook_attempts": 6, "hook_endpoints": 6, "hook_nodes": 6, "readers": 6,
+	"oauth_sessions": 9, "oauth_tokens": 9, "subscriptions": 9}
 
 // archivedAt are the tables that a database of a version has.
 func archivedAt(version int64) []string {

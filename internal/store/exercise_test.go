@@ -50,6 +50,8 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"facts are found by what they name":               exerciseFacts,
 		"a numeric id is given once":                      exerciseNumericIDs,
 		"an account's events have no gap":                 exerciseDirectoryEvents,
+		"OAuth tokens are good once":                      exerciseOAuth,
+		"a subscription's cursor is moved by one":         exerciseSubscriptions,
 		"old calls are removed":                           exerciseCallSweep,
 		"attempts are kept":                               exerciseAttempts,
 		"attempts are placed once":                        exerciseAttemptsPlaced,
