@@ -44,6 +44,7 @@ var rooms = map[string]struct {
 	"internal/event/webhook":              {[]string{".", "internal/store", "internal/egress"}, "delivers what is stored; what it means, its owners know"},
 	"internal/sipua":                      {[]string{".", "internal/sip", "internal/media", "internal/call", "internal/registrar", "internal/egress"}, "an edge: signalling for calls"},
 	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact", "internal/contact/phonebook", "internal/call", "internal/callflow", "internal/clicktocall"}, "an edge: the KAZOO API, which also prints directories and asks for calls"},
+	"internal/ringcentral":                {[]string{".", "internal/store", "internal/contact"}, "an edge: the RingCentral API"},
 	"internal/bugletest":                  {[]string{".", "internal/sip", "internal/media"}, "the other side of every wire stands on the same wires"},
 }
 

@@ -289,7 +289,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}
-	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, api, v.openTLS)
+	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, v.openRingCentral(api, sealer), v.openTLS)
 	v.closing(func(context.Context) { api.EndStreams() }) // before the server waits for its requests
 	return err
 }

@@ -17,35 +17,37 @@ import (
 	"bugle/internal/call"
 	"bugle/internal/egress"
 	"bugle/internal/media"
+	"bugle/internal/ringcentral"
 	"bugle/internal/store"
 )
 
 // settings are serve's flags as the rooms want them.
 type settings struct {
-	dataDir   string
-	place     placeFlags
-	http      string
-	admin     string
-	publicURL string
-	sip       string
-	rtp       media.PortRange
-	loop      string
-	external  netip.Addr
-	egress    []netip.Prefix
-	maxCalls  int
-	drain     time.Duration
-	keepCalls time.Duration
-	outage    time.Duration
-	keyFile   string
-	digest    string
-	flite     string // path or name of the program, "" for none
-	speechURL string
-	speechKey string
-	password  string // of the first admin, "" for a random one
-	apiKey    string // of the master account, "" for a random one
-	log       *slog.Logger
-	api       apiSettings
-	tls       tlsSettings
+	dataDir     string
+	place       placeFlags
+	http        string
+	admin       string
+	publicURL   string
+	sip         string
+	rtp         media.PortRange
+	loop        string
+	external    netip.Addr
+	egress      []netip.Prefix
+	maxCalls    int
+	drain       time.Duration
+	keepCalls   time.Duration
+	outage      time.Duration
+	keyFile     string
+	digest      string
+	flite       string // path or name of the program, "" for none
+	speechURL   string
+	speechKey   string
+	password    string // of the first admin, "" for a random one
+	apiKey      string // of the master account, "" for a random one
+	log         *slog.Logger
+	api         apiSettings
+	tls         tlsSettings
+	ringCentral ringcentral.Rates
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
@@ -55,26 +57,27 @@ const maxCallDays = 36500
 // serveFlags are the flags of serve. Their names are the keys of the configuration file too.
 type serveFlags struct {
 	placeFlags
-	HTTP          string        `name:"http" env:"BUGLE_HTTP" default:"127.0.0.1:8000" help:"Address of the API."`
-	Admin         string        `env:"BUGLE_ADMIN" default:"127.0.0.1:9090" help:"Address of /metrics, /readyz and /debug/pprof; empty for none."`
-	PublicURL     string        `name:"public-url" env:"BUGLE_PUBLIC_URL" help:"Where clients reach the API, for absolute links: https://pbx.example.com."`
-	SIP           string        `name:"sip" env:"BUGLE_SIP" default:"0.0.0.0:5060" help:"Address of SIP, UDP and TCP."`
-	RTPPorts      string        `name:"rtp-ports" env:"BUGLE_RTP_PORTS" default:"16384-32767" help:"UDP ports of audio."`
-	ExternalIP    string        `name:"external-ip" env:"BUGLE_EXTERNAL_IP" help:"The address that phones see, for a server behind NAT."`
-	EgressAllow   []string      `env:"BUGLE_EGRESS_ALLOW" help:"Networks of private addresses that calls and requests may go out to, such as 10.0.0.0/8."`
-	MaxCalls      int           `env:"BUGLE_MAX_CALLS" default:"2000" help:"Calls at once; one more is answered 503."`
-	Drain         time.Duration `env:"BUGLE_DRAIN" default:"30s" help:"How long live calls may go on after SIGTERM."`
-	CallDays      int           `name:"call-record-days" env:"BUGLE_CALL_RECORD_DAYS" default:"90" help:"Days for which records of calls are kept."`
-	Outage        time.Duration `name:"calls-without-database" env:"BUGLE_CALLS_WITHOUT_DATABASE" default:"10m" help:"How long calls go on with what is in memory while the database does not answer."`
-	SecretKeyFile string        `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
-	SIPDigest     string        `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
-	Flite         string        `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
-	SpeechURL     string        `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY. One at a private address needs --egress-allow."`
-	MediaLoop     string        `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
-	API           apiFlags      `embed:""`
-	TLS           tlsFlags      `embed:""`
-	LogLevel      string        `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
-	Config        string        `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
+	HTTP          string           `name:"http" env:"BUGLE_HTTP" default:"127.0.0.1:8000" help:"Address of the API."`
+	Admin         string           `env:"BUGLE_ADMIN" default:"127.0.0.1:9090" help:"Address of /metrics, /readyz and /debug/pprof; empty for none."`
+	PublicURL     string           `name:"public-url" env:"BUGLE_PUBLIC_URL" help:"Where clients reach the API, for absolute links: https://pbx.example.com."`
+	SIP           string           `name:"sip" env:"BUGLE_SIP" default:"0.0.0.0:5060" help:"Address of SIP, UDP and TCP."`
+	RTPPorts      string           `name:"rtp-ports" env:"BUGLE_RTP_PORTS" default:"16384-32767" help:"UDP ports of audio."`
+	ExternalIP    string           `name:"external-ip" env:"BUGLE_EXTERNAL_IP" help:"The address that phones see, for a server behind NAT."`
+	EgressAllow   []string         `env:"BUGLE_EGRESS_ALLOW" help:"Networks of private addresses that calls and requests may go out to, such as 10.0.0.0/8."`
+	MaxCalls      int              `env:"BUGLE_MAX_CALLS" default:"2000" help:"Calls at once; one more is answered 503."`
+	Drain         time.Duration    `env:"BUGLE_DRAIN" default:"30s" help:"How long live calls may go on after SIGTERM."`
+	CallDays      int              `name:"call-record-days" env:"BUGLE_CALL_RECORD_DAYS" default:"90" help:"Days for which records of calls are kept."`
+	Outage        time.Duration    `name:"calls-without-database" env:"BUGLE_CALLS_WITHOUT_DATABASE" default:"10m" help:"How long calls go on with what is in memory while the database does not answer."`
+	SecretKeyFile string           `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
+	SIPDigest     string           `name:"sip-digest" env:"BUGLE_SIP_DIGEST" default:"md5" enum:"md5,sha-256,both" help:"Digest offered to phones whose device and account say nothing: md5, sha-256 or both."`
+	Flite         string           `env:"BUGLE_FLITE" default:"flite" help:"Program that speaks names and texts; empty for none."`
+	SpeechURL     string           `name:"speech-url" env:"BUGLE_SPEECH_URL" help:"An OpenAI-style /v1/audio/speech endpoint in place of flite; its key is in BUGLE_SPEECH_KEY. One at a private address needs --egress-allow."`
+	MediaLoop     string           `env:"BUGLE_MEDIA_LOOP" default:"auto" enum:"auto,portable,epoll" help:"What moves audio: auto, portable or epoll."`
+	API           apiFlags         `embed:""`
+	TLS           tlsFlags         `embed:""`
+	RingCentral   ringCentralFlags `embed:""`
+	LogLevel      string           `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Config        string           `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
 }
 
 // settings checks the flags; an error says which one and what is allowed.
@@ -147,6 +150,9 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil && egress.New(s.egress).Check(addr) != nil {
 			return settings{}, fmt.Errorf("--speech-url: connections to %s go out only when --egress-allow names its network", addr)
 		}
+	}
+	if s.ringCentral, err = f.RingCentral.rates(); err != nil {
+		return settings{}, err
 	}
 	if s.api, err = f.API.settings(s.egress); err != nil {
 		return settings{}, err

@@ -25,6 +25,8 @@ const (
 	TypeGlobalResource   = "global_resource" // a carrier trunk of all accounts, kept in the master account
 	TypeWebhook          = "webhook"
 	TypeSite             = "site"
+	TypeOAuthApp         = "oauth_app"
+	TypeJWTCredential    = "jwt_credential"
 )
 
 // Spaces of unique keys. The scope is the account id unless said otherwise.
@@ -39,6 +41,8 @@ const (
 	KeyCredentialMD5 = "user.credential.md5"
 	KeyCredentialSHA = "user.credential.sha"
 	KeyReset         = "user.reset"          // scope "": SHA-256 of the reset_id of a recovery, hexadecimal
+	KeyOAuthApp      = "oauth_app"           // scope "": the client id
+	KeyJWT           = "user.jwt"            // scope "": SHA-256 of a JWT credential, hexadecimal
 	KeySIPUsername   = "device.sip.username" // as written
 	KeySIPAddress    = "device.sip.ip"       // scope "": netip.Addr.String() of a device with sip.method "ip"
 	KeyMAC           = "device.mac_address"  // scope "": 12 hexadecimal digits, lower case
@@ -64,6 +68,7 @@ const (
 	IndexE164 = "number.e164"
 	// IndexSIPUsername finds a device over all accounts, for a phone whose URIs name an address instead of a realm.
 	IndexSIPUsername = "sip.username"
+	IndexEmail       = "email"  // user: the e-mail address over all accounts, lower case
 	IndexRefers      = "refers" // every document: each id that it names
 )
 

@@ -235,6 +235,9 @@ func userParts(d *store.Document) (body, private map[string]any, err error) {
 	if body, err = parseObject(d.Body); err != nil {
 		return nil, nil, err
 	}
+	if len(d.Private) == 0 {
+		return body, map[string]any{}, nil
+	}
 	private, err = parseObject(d.Private)
 	return body, private, err
 }

@@ -55,8 +55,9 @@ type request struct {
 	received bool            // readBody was called
 	badBody  error           // what it returned
 
-	asked asked  // documents that the answer names
-	pages *pages // the web pages that may read the answer; nil for all
+	asked  asked  // documents that the answer names
+	issued string // a secret that the answer shows, this once
+	pages  *pages // the web pages that may read the answer; nil for all
 
 	charged        bool // a token of a bucket was asked for
 	consumed, left int  // tokens, as the envelope tells

@@ -29,6 +29,8 @@ func resources() []*resource {
 		trunks(),
 		webhooks(),
 		websockets(),
+		oauthApps(),
+		jwtCredentials(),
 		metaflows(),
 		parkedCalls(),
 		searches(),

@@ -46,10 +46,6 @@ func exerciseOAuth(t *testing.T, o opener) {
 	if _, got, err := s.OAuthToken(t.Context(), "access", "h1"); err != nil || got.Ended.IsZero() {
 		t.Error(got, err)
 	}
-	write(t, s, func(tx *Tx) error { return tx.RemoveOAuthAccess("s1") })
-	if _, _, err := s.OAuthToken(t.Context(), "access", "h1"); bugle.KindOf(err) != bugle.KindNotFound {
-		t.Error(err)
-	}
 	if err := s.SweepOAuth(t.Context(), now.Add(30*time.Minute)); err != nil {
 		t.Fatal(err)
 	}

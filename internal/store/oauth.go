@@ -76,12 +76,6 @@ func (tx *Tx) EndOAuthSession(id string) error {
 	return tx.fail("store.EndOAuthSession", err)
 }
 
-// RemoveOAuthAccess removes the access tokens of a session; others stay.
-func (tx *Tx) RemoveOAuthAccess(sessionID string) error {
-	_, err := tx.t.exec(tx.ctx, `DELETE FROM oauth_tokens WHERE session_id = ? AND kind = 'access'`, clean(sessionID))
-	return tx.fail("store.RemoveOAuthAccess", err)
-}
-
 // OAuthToken returns a token of a kind with its session, which may have ended; KindNotFound when there is no such token. The
 // session of a code that was not used is empty.
 func (s *Store) OAuthToken(ctx context.Context, kind, hash string) (k OAuthToken, o OAuthSession, err error) {
@@ -129,4 +123,10 @@ func (s *Store) SweepOAuth(ctx context.Context, before time.Time) error {
 		}
 	}
 	return nil
+}
+
+// ExtendOAuthSession sets until when the last refresh token of a session is good.
+func (tx *Tx) ExtendOAuthSession(id string, expires time.Time) error {
+	_, err := tx.t.exec(tx.ctx, `UPDATE oauth_sessions SET expires = ? WHERE id = ?`, micro(expires), clean(id))
+	return tx.fail("store.ExtendOAuthSession", err)
 }
