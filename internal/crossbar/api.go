@@ -56,7 +56,7 @@ type Options struct {
 	OnPanic        func(v any) // called once for each request that panicked
 }
 
-// API serves /v2, /healthz, /openapi.json and /docs. It is safe for concurrent use.
+// API serves /v2, /healthz, /openapi.json, /docs and /c2c. It is safe for concurrent use.
 type API struct {
 	opts       Options
 	table      []*resource // in the order in which they are shown
@@ -66,6 +66,7 @@ type API struct {
 	failures   *failures
 	buckets    *buckets // of accounts
 	anonymous  *buckets // of addresses
+	pages      *buckets // of addresses, for buttons and their pages
 	known      knownLogins
 	recoveries *recoveries
 	collators  collators
@@ -99,7 +100,8 @@ func New(opts Options) (*API, error) {
 	a := &API{opts: opts, resources: map[string]*resource{}, hasher: newHasher(opts.HashCost), recoveries: newRecoveries(), printer: newPrinter(), darkroom: newDarkroom(), watchers: newWatchers(),
 		failures:  newFailures(opts.Now, limits.LoginFailures),
 		buckets:   newBuckets(rate.Limit(limits.TokensPerSecond), limits.Tokens),
-		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous)}
+		anonymous: newBuckets(rate.Limit(float64(limits.Anonymous)/anonymousWindow.Seconds()), limits.Anonymous),
+		pages:     newBuckets(rate.Limit(float64(limits.Anonymous*pagesFaster)/anonymousWindow.Seconds()), limits.Anonymous*pagesFaster)}
 	if opts.Flows == nil {
 		a.opts.Flows = anyFlow{}
 	}
@@ -132,6 +134,11 @@ func (a *API) EndStreams() { a.watchers.end() }
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.site(w, r) {
 		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/c2c/") {
+		if r = a.button(w, r); r == nil {
+			return
+		}
 	}
 	req := a.newRequest(w, r)
 	w.Header().Set("X-Request-Id", req.id)

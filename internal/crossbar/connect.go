@@ -67,9 +67,9 @@ func unlessMissing(err error) error {
 }
 
 // ownPage reports whether an origin is this server's.
-func (req *request) ownPage(origin string) bool {
+func (a *API) ownPage(r *http.Request, origin string) bool {
 	_, host, _ := strings.Cut(origin, "://")
-	return host != "" && strings.EqualFold(host, req.http.Host) || origin == originOf(req.api.opts.PublicURL) && origin != ""
+	return host != "" && strings.EqualFold(host, r.Host) || origin == originOf(a.opts.PublicURL) && origin != ""
 }
 
 // anonymousConnect is what is wrong with a connect without a token of the API, beside its contact.
@@ -84,7 +84,7 @@ func (req *request) anonymousConnect(endpoint *bugle.ClickToCall) (*clicktocall.
 	switch {
 	case req.verb == http.MethodGet && !endpoint.AllowGet:
 		return token, &clicktocall.Refusal{Reason: clicktocall.ReasonMethod, Message: "method not allowed: previews of links would call people, use POST"}
-	case token == nil && origin != "" && !req.ownPage(origin) && !(&pages{endpoint.Origins}).list(origin):
+	case token == nil && origin != "" && !req.api.ownPage(req.http, origin) && !(&pages{endpoint.Origins}).list(origin):
 		return token, &clicktocall.Refusal{Reason: clicktocall.ReasonOrigin, Message: "pages of this origin may not connect here: it is not among the origins"}
 	}
 	return token, nil

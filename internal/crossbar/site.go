@@ -45,6 +45,11 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, name string) {
 		http.NotFound(w, r)
 		return
 	}
+	a.sitePage(w, r, name, text)
+}
+
+// sitePage is a page with its policy, or what it is made of.
+func (a *API) sitePage(w http.ResponseWriter, r *http.Request, name string, text []byte) {
 	w.Header().Set("Content-Security-Policy", sitePolicy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	serveStatic(w, r, name, text)
@@ -58,7 +63,9 @@ func serveStatic(w http.ResponseWriter, r *http.Request, name string, text []byt
 	}
 	sum := sha256.Sum256(text)
 	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
-	w.Header().Set("Cache-Control", "no-cache")
+	if w.Header().Get("Cache-Control") == "" {
+		w.Header().Set("Cache-Control", "no-cache")
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(text))
 }

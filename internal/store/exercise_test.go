@@ -165,6 +165,7 @@ func exerciseBytes(t *testing.T, o opener) {
 	want.Keys = doc.Keys[:2]
 	for name, read := range map[string]func() (Document, error){
 		"Get":      func() (Document, error) { return s.Get(t.Context(), "acme", "user", "u1") },
+		"Find":     func() (Document, error) { return s.Find(t.Context(), "user", "u1") },
 		"GetByKey": func() (Document, error) { return s.GetByKey(t.Context(), Key{"sip", "", "a b"}) },
 		"List": func() (Document, error) {
 			docs, _, err := s.List(t.Context(), Query{AccountID: "acme", Type: "user"})
@@ -227,6 +228,8 @@ func exerciseGuard(t *testing.T, o opener) {
 		_, err := tx.Delete("acme", "user", "u1", first.Rev, false)
 		return err
 	}), bugle.KindConflict)
+	_, err = s.Find(t.Context(), "device", "u1")
+	wantKind(t, err, bugle.KindNotFound)
 	for _, other := range []Document{{AccountID: "other", Type: "user", ID: "u1"}, {AccountID: "acme", Type: "device", ID: "u1"}} {
 		other.Body = json.RawMessage(`{}`)
 		for _, rev := range []string{"", AnyRev, first.Rev} {
@@ -368,6 +371,8 @@ func exerciseSoftDelete(t *testing.T, o opener) {
 	if err != nil || cmp.Diff(dead, docs[0]) != "" {
 		t.Fatal(dead, err)
 	}
+	_, err = s.Find(t.Context(), "user", "u1")
+	wantKind(t, err, bugle.KindNotFound)
 	wantKind(t, s.Write(t.Context(), func(tx *Tx) error {
 		_, err := tx.Delete("acme", "user", "u1", "", false)
 		return err

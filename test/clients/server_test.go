@@ -62,7 +62,9 @@ func account(t *testing.T, name string) *bugletest.API {
 			return
 		}
 		serving.Program, serving.err = bugletest.StartProgram(context.Background(), bugletest.ProgramOptions{Path: binary,
-			DataDir: filepath.Join(serving.dir, "data"), Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + serving.dir}})
+			DataDir: filepath.Join(serving.dir, "data"), Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + serving.dir},
+			// All visitors of all tests have one address.
+			Arguments: []string{"--connects-per-address", "60", "--connects-per-endpoint", "200", "--api-anonymous-per-minute", "5000", "--drain", "1s"}})
 	})
 	if serving.err != nil {
 		t.Fatal(serving.err)
