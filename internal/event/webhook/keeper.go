@@ -123,6 +123,11 @@ func (k *keeper) cycle(ctx context.Context) {
 
 func (k *keeper) beat(ctx context.Context) error {
 	began := time.Now()
+	if k.e.opts.Alone && k.e.leased.Load() != 0 { // nobody would look: an idle server writes nothing
+		k.e.leased.Store(began.Add(lease * k.e.opts.Beat).UnixNano())
+		k.e.post(func() {})
+		return nil
+	}
 	limited, cancel := context.WithTimeout(ctx, lease*k.e.opts.Beat)
 	defer cancel()
 	beats, err := k.e.opts.Store.BeatHookNode(limited, k.e.node)
