@@ -103,7 +103,7 @@ func (x *exchange) open() {
 	stack := sip.New(sip.Options{Log: logger, OnRequest: agent.HandleRequest, OnACK: agent.HandleACK, OnStray2xx: agent.HandleStray2xx,
 		OnPanic: onPanic, Supported: sipua.Extensions(), Server: "bugle"})
 	agent.Attach(stack)
-	x.server, err = stack.ListenUDP(x.ctx, "127.0.0.1:0")
+	x.server, err = stack.ListenUDP(x.ctx, fmt.Sprint("127.0.0.1:", freePorts(t, 1))) // TCP listens there too
 	must(t, err)
 	_, err = stack.ListenTCP(x.ctx, x.server.String())
 	must(t, err)
