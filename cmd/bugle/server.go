@@ -25,6 +25,7 @@ import (
 	"bugle/internal/event/webhook"
 	"bugle/internal/media"
 	"bugle/internal/registrar"
+	"bugle/internal/ringcentral"
 	"bugle/internal/sip"
 	"bugle/internal/sipua"
 	"bugle/internal/speech"
@@ -57,6 +58,8 @@ type server struct {
 
 	node      string // of this run, as its envelopes and webhooks name it
 	hooks     *kazoo.Hooks
+	sender    *webhook.Sender
+	edge      atomic.Pointer[ringcentral.Server] // nil until the API is open
 	deliverer *webhook.Engine
 	crossbar  atomic.Pointer[crossbar.API] // nil until it is open
 

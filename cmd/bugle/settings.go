@@ -17,7 +17,6 @@ import (
 	"bugle/internal/call"
 	"bugle/internal/egress"
 	"bugle/internal/media"
-	"bugle/internal/ringcentral"
 	"bugle/internal/store"
 )
 
@@ -47,7 +46,7 @@ type settings struct {
 	log         *slog.Logger
 	api         apiSettings
 	tls         tlsSettings
-	ringCentral ringcentral.Rates
+	ringCentral ringCentralSettings
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
@@ -151,7 +150,7 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 			return settings{}, fmt.Errorf("--speech-url: connections to %s go out only when --egress-allow names its network", addr)
 		}
 	}
-	if s.ringCentral, err = f.RingCentral.rates(); err != nil {
+	if s.ringCentral, err = f.RingCentral.settings(); err != nil {
 		return settings{}, err
 	}
 	if s.api, err = f.API.settings(s.egress); err != nil {

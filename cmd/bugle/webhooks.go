@@ -14,6 +14,7 @@ import (
 	"bugle/internal/egress"
 	"bugle/internal/event/kazoo"
 	"bugle/internal/event/webhook"
+	"bugle/internal/ringcentral"
 	"bugle/internal/store"
 )
 
@@ -30,16 +31,17 @@ func (v *server) openWebhooks(ctx context.Context, cache *store.Cache, guard *eg
 		return err
 	}
 	v.closing(func(context.Context) { v.hooks.Close() })
-	sender := webhook.NewSender(guard, nil, nil)
-	v.deliverer, err = webhook.Start(ctx, webhook.Options{Store: v.store, Send: sender, Alone: v.place.Store == "", Log: v.log,
+	v.sender = webhook.NewSender(guard, nil, nil)
+	v.deliverer, err = webhook.Start(ctx, webhook.Options{Store: v.store, Send: v.sender, Alone: v.place.Store == "", Log: v.log,
 		Meter: v.meters, OnPanic: v.meters.onPanic("webhooks"),
-		Kinds: map[string]webhook.Kind{kazoo.Kind: {Policy: webhook.Kazoo(), Owner: v.hooks}}})
+		Kinds: map[string]webhook.Kind{kazoo.Kind: {Policy: webhook.Kazoo(), Owner: v.hooks},
+			ringcentral.HookKind: {Policy: webhook.RingCentral(), Owner: subscriptions{&v.edge}}}})
 	if err != nil {
 		return err
 	}
 	v.closing(func(ctx context.Context) {
 		v.deliverer.Close(ctx)
-		sender.Close()
+		v.sender.Close()
 	})
 	v.background(func(ctx context.Context) { sweepHooks(ctx, v.store, v.log) })
 	return nil

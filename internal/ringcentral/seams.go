@@ -77,3 +77,16 @@ type Sealer interface {
 	Seal(plain string, bound ...string) (string, error)
 	Open(sealed string, bound ...string) (string, error)
 }
+
+// Reached is what became of a request to a receiver.
+type Reached struct {
+	Status  int // 0: there was no answer
+	Header  http.Header
+	Cut     bool   // the answer was too long
+	Reason  string // why there was no answer, in words that tell nothing of the network that bugle is in
+	Refused bool   // the address may not be connected to
+	Err     error  // the error itself
+}
+
+// Post sends an empty POST to a receiver, through the guard of outgoing connections.
+type Post func(ctx context.Context, address string, header [][2]string) Reached

@@ -22,7 +22,10 @@ type Options struct {
 	Sealer   Sealer
 	People   People
 	Contacts Contacts
+	Post     Post // of handshakes
 	Rates    Rates
+	// PerUser is how many subscriptions a user may have by one app; 0: 20.
+	PerUser int
 	// PublicURL begins absolute links ("https://pbx.example.com"). Empty: what the client called the server.
 	PublicURL string
 	Now       func() time.Time // nil: time.Now
@@ -51,11 +54,15 @@ func New(opts Options) *Server {
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(any) {}
 	}
+	if opts.PerUser <= 0 {
+		opts.PerUser = 20
+	}
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	s := &Server{opts: opts, counters: newCounters(opts.Now, opts.Rates)}
 	s.routes = routes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.sweep)
+	s.wg.Go(s.drive)
 	return s
 }
 
@@ -118,7 +125,7 @@ type route struct {
 }
 
 func routes() []route {
-	const account = "/restapi/v1.0/account/*"
+	const account, subscription = "/restapi/v1.0/account/*", "/restapi/v1.0/subscription"
 	list := []route{
 		{method: "POST", path: "/restapi/oauth/token", open: true, run: (*call).token},
 		{method: "POST", path: "/restapi/oauth/revoke", open: true, run: (*call).revoke},
@@ -130,6 +137,13 @@ func routes() []route {
 		{method: "GET", path: account + "/directory/entries/*", group: medium, run: (*call).entry},
 		{method: "POST", path: account + "/directory/entries/search", group: heavy, run: (*call).search},
 		{method: "GET", path: account + "/directory/federation", group: light, run: (*call).federation},
+		{method: "POST", path: subscription, group: medium, run: (*call).createSubscription},
+		{method: "GET", path: subscription, group: light, run: (*call).listSubscriptions},
+		{method: "GET", path: subscription + "/*", group: light, run: (*call).getSubscription},
+		{method: "PUT", path: subscription + "/*", group: medium, run: (*call).updateSubscription},
+		{method: "DELETE", path: subscription + "/*", group: medium, run: (*call).deleteSubscription},
+		{method: "POST", path: subscription + "/*/renew", group: light, run: (*call).renewSubscription},
+		{method: "POST", path: subscription + "/*/secret", group: medium, run: (*call).rotateSecret},
 	}
 	return list
 }

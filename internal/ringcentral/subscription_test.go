@@ -1,0 +1,399 @@
+package ringcentral_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bugle/internal/egress"
+	"bugle/internal/event/webhook"
+	"bugle/internal/ringcentral"
+	"bugle/internal/store"
+)
+
+const subscriptionPath = "/restapi/v1.0/subscription"
+
+// receiver is a webhook: it answers the handshake and keeps what it is sent.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	got    []received
+	hands  []http.Header
+	fail   bool
+	answer func(w http.ResponseWriter, r *http.Request) bool // of the handshake; false: as it should
+}
+
+type received struct {
+	header http.Header
+	body   []byte
+	note   struct {
+		UUID, Event, Timestamp, SubscriptionID, OwnerID string
+		Body                                            struct {
+			Contacts  []map[string]any
+			ExpiresIn *int
+		}
+	}
+}
+
+func newReceiver(t *testing.T) *receiver {
+	r := &receiver{}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// ServeHTTP implements http.Handler.
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if token := req.Header.Get("Validation-Token"); token != "" {
+		r.hands = append(r.hands, req.Header)
+		if r.answer == nil || !r.answer(w, req) {
+			w.Header().Set("Validation-Token", token)
+		}
+		return
+	}
+	one := received{header: req.Header, body: body}
+	if err := json.Unmarshal(body, &one.note); err != nil {
+		w.WriteHeader(400)
+		return
+	}
+	r.got = append(r.got, one)
+	if r.fail {
+		w.WriteHeader(500)
+	}
+}
+
+func (r *receiver) list() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]received(nil), r.got...)
+}
+
+// owner wires the server to the engine of deliveries, as the program does.
+type owner struct{ edge func() *ringcentral.Server }
+
+func ended(err error) error {
+	switch {
+	case errors.Is(err, ringcentral.ErrGone):
+		return webhook.ErrGone
+	case errors.Is(err, ringcentral.ErrOff):
+		return webhook.ErrOff
+	}
+	return err
+}
+
+func (o owner) Target(ctx context.Context, e store.HookEndpoint) (webhook.Target, error) {
+	header, secrets, err := o.edge().Receiver(ctx, e.ID)
+	return webhook.Target{Header: header, Secrets: secrets}, ended(err)
+}
+
+func (o owner) Probe(ctx context.Context, e store.HookEndpoint) error {
+	return ended(o.edge().Probe(ctx, e.ID))
+}
+
+func (o owner) Tell(context.Context, store.HookEndpoint, webhook.Transition) {}
+
+// hooked is a world whose subscriptions are delivered.
+func hooked(t *testing.T, policy webhook.Policy, more ...func(*ringcentral.Options)) *world {
+	t.Helper()
+	sender := webhook.NewSender(egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}), nil, nil)
+	post := func(ctx context.Context, address string, header [][2]string) ringcentral.Reached {
+		a := sender.Send(ctx, webhook.Request{Method: "POST", URL: address, Header: header})
+		return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Err: a.Err}
+	}
+	w := newWorld(t, append([]func(*ringcentral.Options){func(o *ringcentral.Options) { o.Post = post }}, more...)...)
+	engine, err := webhook.Start(t.Context(), webhook.Options{Store: w.store, Send: sender, Alone: true, Spread: time.Millisecond, Poll: 20 * time.Millisecond,
+		Log: slog.New(slog.DiscardHandler), Kinds: map[string]webhook.Kind{ringcentral.HookKind: {Policy: policy, Owner: owner{func() *ringcentral.Server { return w.edge }}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		engine.Close(context.Background())
+		sender.Close()
+	})
+	return w
+}
+
+// quick is RingCentral's policy in a hurry.
+func quick() webhook.Policy {
+	p := webhook.RingCentral()
+	p.Jitter, p.BlacklistAfter, p.ProbeEvery = 0, 100*time.Millisecond, 50*time.Millisecond
+	p.Again = func(_ webhook.Target, _ int, _ webhook.Answer) (time.Duration, bool) {
+		return 20 * time.Millisecond, true
+	}
+	return p
+}
+
+func wanted(address, more string) string {
+	return fmt.Sprintf(`{"eventFilters":[%q],"deliveryMode":{"transportType":"WebHook","address":%q,"verificationToken":"letmein"}%s}`, entries, address, more)
+}
+
+func TestSubscription(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, webhook.RingCentral())
+	r := newReceiver(t)
+	token := w.login().str("access_token")
+	made := w.api(token, "POST", subscriptionPath+"/", wanted(r.URL+"/hook?x=1", `,"includeChanges":true`))
+	if made.code != 200 {
+		t.Fatal(made.code, made.text)
+	}
+	mode := made.body["deliveryMode"].(map[string]any)
+	secret, _ := mode["signingSecret"].(string)
+	id := made.str("id")
+	filter := made.body["eventFilters"].([]any)[0].(string)
+	if made.body["expiresIn"] != 604799.0 || made.str("status") != "Active" || mode["address"] != r.URL+"/hook?x=1" || strings.Contains(filter, "~") ||
+		made.str("uri") != "http://rc.example"+subscriptionPath+"/"+id || !strings.HasPrefix(secret, "whsec_") || strings.Contains(made.text, "letmein") {
+		t.Error(made.text)
+	}
+	if hands := r.hands; len(hands) != 1 || hands[0].Get("Verification-Token") != "letmein" || hands[0].Get("Content-Length") != "0" {
+		t.Error(hands)
+	}
+	user := "/v2/accounts/" + w.account + "/users/" + w.bob
+	w.crossbar("PATCH", user, map[string]any{"first_name": "Robert"})
+	w.crossbar("PATCH", user, map[string]any{"profile": map[string]any{"title": "Clerk"}}) // which no event tells
+	w.crossbar("PATCH", user, map[string]any{"last_name": "Miller"})
+	w.crossbar("DELETE", user, nil)
+	eventually(t, "three notifications", func() bool { return len(r.list()) == 3 })
+	ids := map[string]bool{}
+	for i, want := range []string{"Update Robert Baker", "Update Robert Miller", "Delete Robert Miller"} {
+		got := r.list()[i]
+		n := got.note
+		c := n.Body.Contacts[0]
+		if text := fmt.Sprint(c["eventType"], " ", c["name"]); text != want || n.Event != filter || n.SubscriptionID != id || n.OwnerID == "" || n.Timestamp == "" || len(n.Body.Contacts) != 1 {
+			t.Errorf("%d: %s", i, got.body)
+		}
+		ids[n.UUID] = true
+		h := got.header
+		raw, _ := webhook.ParseSecret(secret)
+		var at int64
+		fmt.Sscan(h.Get("webhook-timestamp"), &at)
+		signed := webhook.Sign(n.UUID, time.Unix(at, 0), got.body, raw)
+		if h.Get("Verification-Token") != "letmein" || h.Get("Validation-Token") != "" || h.Get("webhook-id") != n.UUID || h.Get("webhook-signature") != signed[2][1] ||
+			h.Get("Content-Type") != "application/json; charset=UTF-8" {
+			t.Error(h)
+		}
+	}
+	if len(ids) != 3 {
+		t.Error(ids)
+	}
+	if c := r.list()[0].note.Body.Contacts[0]; fmt.Sprint(c["changedFields"], c["previous"]) != "[firstName name] map[firstName:Bob name:Bob Baker]" {
+		t.Error(c["changedFields"], c["previous"])
+	}
+	// Reading, renewing, changing.
+	w.clock.advance(time.Hour)
+	if a := w.api(token, "GET", subscriptionPath+"/"+id, ""); a.code != 401 {
+		t.Error(a.text)
+	}
+	token = w.login().str("access_token")
+	if a := w.api(token, "GET", subscriptionPath+"/"+id, ""); a.body["expiresIn"] != 601199.0 || strings.Contains(a.text, "signingSecret") {
+		t.Error(a.text)
+	}
+	if a := w.api(token, "POST", subscriptionPath+"/"+id+"/renew", "{}"); a.body["expiresIn"] != 604799.0 {
+		t.Error(a.text)
+	}
+	if a := w.api(token, "PUT", subscriptionPath+"/"+id, `{"expiresIn":1000,"deliveryMode":{"transportType":"WebHook","address":"https://elsewhere.example"}}`); a.body["expiresIn"] != 999.0 ||
+		a.body["deliveryMode"].(map[string]any)["address"] != r.URL+"/hook?x=1" {
+		t.Error(a.text)
+	}
+	w.clock.advance(10 * time.Second)
+	if a := w.api(token, "PUT", subscriptionPath+"/"+id, ""); a.body["expiresIn"] != 999.0 {
+		t.Error("an empty PUT keeps its lifetime:", a.text)
+	}
+	if a := w.api(token, "GET", subscriptionPath, ""); len(a.body["records"].([]any)) != 1 || a.str("uri") == "" {
+		t.Error(a.text)
+	}
+	rotated := w.api(token, "POST", subscriptionPath+"/"+id+"/secret", "")
+	if next, _ := rotated.body["deliveryMode"].(map[string]any)["signingSecret"].(string); next == secret || next == "" {
+		t.Error(rotated.text)
+	}
+	w.token = w.crossbar("PUT", "/v2/api_auth", map[string]any{"api_key": kazooKey})["auth_token"].(string)
+	w.crossbar("PATCH", "/v2/accounts/"+w.account+"/users/"+w.ann, map[string]any{"department": "Board"})
+	eventually(t, "a fourth notification", func() bool { return len(r.list()) == 4 })
+	if both := strings.Fields(r.list()[3].header.Get("webhook-signature")); len(both) != 2 {
+		t.Error(both)
+	}
+	if a := w.api(token, "DELETE", subscriptionPath+"/"+id, "{}"); a.code != 204 || a.text != "" {
+		t.Error(a.code, a.text)
+	}
+	w.api(token, "GET", subscriptionPath+"/"+id, "").fails(t, 404, "CMN-102")
+	// Expired: told so for a day.
+	brief := w.api(token, "POST", subscriptionPath, wanted(r.URL, `,"expiresIn":60`)).str("id")
+	w.clock.advance(time.Minute)
+	w.api(token, "GET", subscriptionPath+"/"+brief, "").fails(t, 404, "SUB-507")
+	if a := w.api(token, "GET", subscriptionPath, ""); len(a.body["records"].([]any)) != 0 {
+		t.Error(a.text)
+	}
+}
+
+func TestSubscriptionFaults(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, webhook.RingCentral(), func(o *ringcentral.Options) { o.PerUser = 2 })
+	r := newReceiver(t)
+	token := w.login().str("access_token")
+	eve := w.form(tokenPath, "", "", "grant_type", "password", "username", "eve@example.com", "password", annWord).str("access_token")
+	foreign := "/restapi/v1.0/account/" + w.other + "/directory/entries"
+	hook := func(filters, more string) string {
+		return fmt.Sprintf(`{"eventFilters":[%s],"deliveryMode":{"transportType":"WebHook","address":%q}%s}`, filters, r.URL, more)
+	}
+	mine := `"` + entries + `"`
+	remind := func(query string) string { return `"/restapi/v1.0/subscription/~?` + query + `"` }
+	for body, want := range map[string]string{
+		`{`: "400 CMN-103", `[]`: "400 CMN-103", ``: "400 CMN-103", `{}`: "400 CMN-101 deliveryMode",
+		`{"eventFilters":"x"}`: "400 CMN-101 eventFilters", `{"deliveryMode":{"transportType":"PubNub"}}`: "400 CMN-101 deliveryMode.transportType",
+		`{"deliveryMode":{"transportType":"WebSocket"}}`: "400 CMN-101 deliveryMode.transportType", `{"deliveryMode":{"transportType":"WebHook"}}`: "400 CMN-101 deliveryMode.address",
+		`{"deliveryMode":{"transportType":"WebHook","address":"ftp://x"}}`: "400 CMN-101 deliveryMode.address", `{"deliveryMode":{"transportType":"WebHook","address":"https://a:b@x"}}`: "400 CMN-101 deliveryMode.address",
+		`{"deliveryMode":{"transportType":"WebHook","address":"https://x","verificationToken":"a\r\nb"}}`: "400 CMN-101 deliveryMode.verificationToken",
+		hook(``, ``): "400 CMN-101 eventFilters", hook(`"/restapi/v1.0/account/~/presence"`, ``): "400 SUB-508 eventFilters", hook(`"subscription~?threshold=60&interval=15"`, ``): "400 SUB-508 eventFilters",
+		hook(`"`+entries+`?x=1"`, ``): "400 SUB-508 eventFilters", hook(`"`+foreign+`"`, ``): "403 SUB-406 eventFilters", hook(`"/restapi/v1.0/account/1/directory/entries"`, ``): "403 SUB-406 eventFilters",
+		hook(mine, `,"expiresIn":0`): "400 CMN-101 expiresIn", hook(mine, `,"expiresIn":-5`): "400 CMN-101 expiresIn", hook(mine, `,"expiresIn":700000000`): "400 CMN-101 expiresIn",
+		hook(mine, `,"expiresIn":"60"`):              "400 CMN-101 expiresIn",
+		hook(remind("threshold=60"), ``):             "400 SUB-516 eventFilters",
+		hook(remind("threshold=60&interval=40"), ``): "400 SUB-516 eventFilters", hook(remind("threshold=60&interval=4"), ``): "400 SUB-516 eventFilters",
+		hook(remind("threshold=60&interval=15"), `,"expiresIn":100`): "400 SUB-516 eventFilters", hook(remind("threshold=x&interval=15"), ``): "400 SUB-516 eventFilters",
+		`{"eventFilters":[` + mine + `],"deliveryMode":{"transportType":"WebHook","address":"http://192.168.7.7/"}}`:      "400 SUB-523 deliveryMode.address",
+		`{"eventFilters":[` + mine + `],"deliveryMode":{"transportType":"WebHook","address":"https://127.0.0.2/"}}`:       "400 SUB-521 deliveryMode.address",
+		`{"eventFilters":[` + mine + `],"deliveryMode":{"transportType":"WebHook","address":"https://nowhere.invalid/"}}`: "400 SUB-521 deliveryMode.address",
+	} {
+		a := w.api(token, "POST", subscriptionPath, body)
+		if got := strings.TrimSpace(fmt.Sprint(a.code, " ", a.str("errorCode"), " ", a.str("parameterName"))); got != want {
+			t.Errorf("%s: %s, want %s\n%s", body, got, want, a.text)
+		}
+	}
+	secure := httptest.NewTLSServer(r)
+	defer secure.Close()
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	w.api(token, "POST", subscriptionPath, wanted(secure.URL, "")).fails(t, 400, "SUB-524")
+	release := make(chan struct{})
+	for name, c := range map[string]struct {
+		code   string
+		answer func(w http.ResponseWriter, r *http.Request) bool
+	}{
+		"no header": {"SUB-520", func(http.ResponseWriter, *http.Request) bool { return true }},
+		"another header": {"SUB-520", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Validation-Token", "x")
+			return true
+		}},
+		"201": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Validation-Token", r.Header.Get("Validation-Token"))
+			w.WriteHeader(201)
+			return true
+		}},
+		"a redirect": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/elsewhere", 302)
+			return true
+		}},
+		"large": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Validation-Token", r.Header.Get("Validation-Token"))
+			io.WriteString(w, strings.Repeat("x", 20000))
+			return true
+		}},
+		"slow": {"SUB-521", func(http.ResponseWriter, *http.Request) bool { <-release; return true }},
+	} {
+		r.mu.Lock()
+		r.answer = c.answer
+		r.mu.Unlock()
+		a := w.api(token, "POST", subscriptionPath, wanted(r.URL, ""))
+		if a.fails(t, 400, c.code); name == "slow" {
+			close(release)
+		}
+	}
+	r.mu.Lock()
+	r.answer = nil
+	r.mu.Unlock()
+	first := w.api(token, "POST", subscriptionPath, hook(mine+","+mine, `,"expiresIn":500000000`))
+	if first.code != 200 || first.body["expiresIn"] != 315359999.0 || len(first.body["eventFilters"].([]any)) != 1 {
+		t.Fatal(first.text)
+	}
+	w.api(token, "POST", subscriptionPath, hook(mine, ``))
+	w.api(token, "POST", subscriptionPath, hook(mine, ``)).fails(t, 403, "SUB-505")
+	id := first.str("id")
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		w.api(eve, method, subscriptionPath+"/"+id, "").fails(t, 404, "CMN-102")
+		w.api(token, method, subscriptionPath+"/nothing", "").fails(t, 404, "CMN-102")
+	}
+	for _, action := range []string{"/renew", "/secret"} {
+		w.api(eve, "POST", subscriptionPath+"/"+id+action, "").fails(t, 404, "CMN-102")
+	}
+	if a := w.api(eve, "GET", subscriptionPath, ""); len(a.body["records"].([]any)) != 0 {
+		t.Error(a.text)
+	}
+	w.api(token, "PATCH", subscriptionPath+"/"+id, "{}").fails(t, 405, "CMN-102")
+	app := "/v2/accounts/" + w.account + "/oauth_apps/" + w.app
+	w.crossbar("PATCH", app, map[string]any{"permissions": []any{"SubscriptionWebhook"}})
+	w.api(token, "DELETE", subscriptionPath+"/"+id, "")
+	if a := w.api(token, "POST", subscriptionPath, hook(mine, ``)); a.code != 200 || len(a.body["disabledFilters"].([]any)) != 1 || !strings.Contains(a.text, "SUB-412") {
+		t.Error(a.text)
+	}
+	w.crossbar("PATCH", app, map[string]any{"permissions": []any{"ReadAccounts"}})
+	w.api(token, "POST", subscriptionPath, hook(mine, ``)).fails(t, 403, "CMN-401")
+}
+
+// TestBlacklist: after long failure nothing but probes is sent; then all that waited comes, in order, with the uuids that it had.
+func TestBlacklist(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, quick())
+	r := newReceiver(t)
+	token := w.login().str("access_token")
+	id := w.api(token, "POST", subscriptionPath, wanted(r.URL, "")).str("id")
+	set := func(fail bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.fail = fail; fail {
+			r.answer = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true }
+		} else {
+			r.answer = nil
+		}
+	}
+	set(true)
+	w.crossbar("PATCH", "/v2/accounts/"+w.account+"/users/"+w.bob, map[string]any{"first_name": "Rob"})
+	eventually(t, "the blacklist", func() bool {
+		a := w.api(token, "GET", subscriptionPath+"/"+id, "")
+		data, _ := a.body["blacklistedData"].(map[string]any)
+		return a.str("status") == "Blacklisted" && data["reason"] != "" && data["blacklistedAt"] != ""
+	})
+	before := r.list()
+	w.crossbar("PATCH", "/v2/accounts/"+w.account+"/users/"+w.bob, map[string]any{"first_name": "Bert"})
+	set(false)
+	w.api(token, "POST", subscriptionPath+"/"+id+"/renew", "")
+	eventually(t, "what waited", func() bool { return len(r.list()) >= len(before)+2 })
+	after := r.list()[len(before):]
+	if after[0].note.UUID != before[0].note.UUID || string(after[0].body) != string(before[0].body) || after[1].note.Body.Contacts[0]["firstName"] != "Bert" {
+		t.Errorf("%s\n%s", after[0].body, after[1].body)
+	}
+	if a := w.api(token, "GET", subscriptionPath+"/"+id, ""); a.str("status") != "Active" {
+		t.Error(a.text)
+	}
+}
+
+func TestReminder(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, webhook.RingCentral())
+	r := newReceiver(t)
+	token := w.login().str("access_token")
+	const filter = "/restapi/v1.0/subscription/~?threshold=60&interval=15"
+	made := w.api(token, "POST", subscriptionPath, fmt.Sprintf(`{"eventFilters":[%q],"expiresIn":120,"deliveryMode":{"transportType":"WebHook","address":%q}}`, filter, r.URL))
+	if made.code != 200 || made.body["eventFilters"].([]any)[0] != filter {
+		t.Fatal(made.text)
+	}
+	w.crossbar("PATCH", "/v2/accounts/"+w.account+"/users/"+w.bob, map[string]any{"first_name": "Rob"}) // which it did not ask for
+	for i, step := range []time.Duration{61 * time.Second, 15 * time.Second} {
+		w.clock.advance(step)
+		eventually(t, "a reminder", func() bool { return len(r.list()) == i+1 })
+		n := r.list()[i].note
+		if n.Event != filter || n.SubscriptionID != made.str("id") || n.Body.ExpiresIn == nil || *n.Body.ExpiresIn > 60 || *n.Body.ExpiresIn < 40 {
+			t.Errorf("%s", r.list()[i].body)
+		}
+	}
+}
