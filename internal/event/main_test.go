@@ -15,6 +15,6 @@ func TestMain(m *testing.M) {
 	if where := os.Getenv("BUGLE_EVENT_WRITER"); where != "" {
 		os.Exit(writerMain(where))
 	}
-	_ = flag.Set("rapid.checks", "25") // each has a database of its own; the command line may ask for more
+	_ = flag.Set("rapid.checks", "8") // each has a database of its own; the command line may ask for more
 	goleak.VerifyTestMain(pgtest.M{M: m})
 }
