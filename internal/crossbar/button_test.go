@@ -173,6 +173,14 @@ func TestButtonOfNone(t *testing.T) {
 	if a := w.raw("GET", page+".js", ""); a.code != 404 {
 		t.Errorf("no longer public: %d", a.code)
 	}
+	w.must("PATCH", path, `{"auth_required":false}`)
+	if a := w.raw("GET", page, ""); a.code != 200 {
+		t.Errorf("public again: %d", a.code)
+	}
+	w.must("DELETE", w.own(""), "")
+	if a := w.raw("GET", page, ""); a.code != 404 {
+		t.Errorf("of an account that is deleted: %d", a.code)
+	}
 }
 
 // TestButtonLimit: an address may load ten times as many pages as it may ask the API.
