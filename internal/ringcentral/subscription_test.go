@@ -291,7 +291,7 @@ func TestSubscriptionFaults(t *testing.T) {
 			return true
 		}},
 		"a redirect": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, "/elsewhere", 302)
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 			return true
 		}},
 		"large": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
