@@ -248,6 +248,15 @@ func (s *Service) Attempt(ctx context.Context, accountID, endpointID, id string)
 	return s.o.Store.GetAttempt(ctx, accountID, endpointID, id)
 }
 
+// Refresh brings rows that were read from the store to what they are now: a state is written with those of the next moment.
+func (s *Service) Refresh(rows []store.AttemptRow) {
+	for i := range rows {
+		if h := s.find(rows[i].ID); h != nil {
+			rows[i], _ = h.look()
+		}
+	}
+}
+
 // Follow is Attempt that returns when the attempt is in another state than known, or after wait. Of too many who wait, it
 // returns at once.
 func (s *Service) Follow(ctx context.Context, accountID, endpointID, id string, known State, wait time.Duration) (store.AttemptRow, error) {

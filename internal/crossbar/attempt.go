@@ -105,6 +105,9 @@ func (req *request) listAttempts() (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
+		if service := req.api.opts.ClickToCall; service != nil {
+			service.Refresh(attempts)
+		}
 		items, err := req.attemptItems(attempts)
 		if err != nil {
 			return nil, err

@@ -271,6 +271,9 @@ func TestBlockingConnect(t *testing.T) {
 			a.str("contact") != "1001" || a.str("call_id") == "" {
 			t.Errorf("%s: %d %s", cause, a.code, a.text)
 		}
+		if told := w.must("GET", path+"/history", "").rows()[0]; told["id"] != a.str("id") || told["cause"] != string(cause) {
+			t.Errorf("the history says of what was just answered: %v", told)
+		}
 	}
 	x.goes("", callflow.FirstRinging, callflow.FirstAnswered, callflow.SecondRinging, callflow.Bridged)
 	w.clock.advance(time.Second)
