@@ -198,6 +198,9 @@ The system stays up until you press Ctrl-C. Try:
                    --password-file %s --record heard.wav \
                    --keys "expect dir-enter_person_name, 6 2 7 4 #, expect dir-found, 1, expect tone:%d, hangup" 411
 
+  a web page     http://%s/c2c/%s
+                 enter 1003: Conor's phone rings, then Łukasz's, and they talk
+
   the API        TOKEN=$(curl -s -X PUT %s/user_auth -H 'Content-Type: application/json' \
                    -d '{"data":{"credentials":"%s","account_name":"%s"}}' | sed 's/.*"auth_token":"\([^"]*\)".*/\1/')
                  curl -s -H "X-Auth-Token: $TOKEN" "%s/accounts/%s/directories/%s?pretty_print=true"
@@ -207,6 +210,7 @@ The system stays up until you press Ctrl-C. Try:
 
   the metrics    curl -s http://%s/metrics
 `, d.server.sipAddr, d.company.realm, ann.extension, passwordFile, calleeTone,
+		d.server.httpAddr, d.company.buttonID,
 		base, credentials(adminUser, d.server.settings.password), masterAccount,
 		base, d.company.accountID, d.company.directoryID,
 		base, d.company.accountID, base, d.company.accountID, d.server.adminAddr)

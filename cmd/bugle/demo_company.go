@@ -62,6 +62,7 @@ func troubles() []trouble {
 // company is the demonstration's account as it was created over the API.
 type company struct {
 	accountID, directoryID string
+	buttonID               string // of the click-to-call
 	realm                  string
 	people                 []person
 	password               string // of the phones that misbehave
@@ -101,6 +102,10 @@ func found(ctx context.Context, api *bugletest.API, realm string, password func(
 			"flow": node("device", object{"id": device, "timeout": 15}, nil)}); err != nil {
 			return nil, err
 		}
+	}
+	c.buttonID, err = create("clicktocall", object{"name": "Talk to Conor", "extension": c.people[1].extension, "auth_required": false})
+	if err != nil {
+		return nil, err
 	}
 	return c, c.attend(ctx, create)
 }

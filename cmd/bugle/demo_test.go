@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -58,6 +60,7 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("a pasted line does not succeed: %v\n%s", err, answers)
 		}
 	}
+	pressTheButton(t, said)
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -70,4 +73,39 @@ func TestDemo(t *testing.T) {
 	if t.Failed() {
 		t.Log(said)
 	}
+}
+
+// pressTheButton opens the page that the demonstration names and has its two people called, as the page does.
+func pressTheButton(t *testing.T, said string) {
+	t.Helper()
+	_, page, _ := strings.Cut(said, "  a web page     ")
+	page, _, _ = strings.Cut(page, "\n")
+	ask := func(method, url, body string) string {
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode >= 300 {
+			t.Fatalf("%s %s: %d %s %v", method, url, answer.StatusCode, text, err)
+		}
+		return string(text)
+	}
+	if text := ask("GET", page, ""); !strings.Contains(text, "Talk to Conor") {
+		t.Errorf("the page is %s", text)
+	}
+	var told struct{ Data struct{ ID, State string } }
+	for answer := ask("POST", page+"/connect", `{"data":{"contact":"1003"}}`); told.Data.State != "bridged"; {
+		if err := json.Unmarshal([]byte(answer), &told); err != nil || told.Data.State == "unanswered" || told.Data.State == "refused" {
+			t.Fatalf("%v %s", err, answer)
+		}
+		answer = ask("GET", page+"/connect/"+told.Data.ID+"?wait=20&state="+told.Data.State, "")
+	}
+	ask("DELETE", page+"/connect/"+told.Data.ID, "")
 }
