@@ -25,11 +25,13 @@ const (
 	tokenAccess  = "access"
 	tokenRefresh = "refresh"
 	tokenCode    = "code"
+	tokenSocket  = "socket"
 
 	accessLife  = time.Hour
 	refreshLife = 7 * 24 * time.Hour
 	shortest    = time.Minute // that a client may ask for
 	codeLife    = time.Minute
+	socketLife  = 10 * time.Minute
 )
 
 // permissions are what an app may do; a login without an app may do all of it.
@@ -72,6 +74,11 @@ func denied(code, message string) error { return refuse(http.StatusUnauthorized,
 
 // authenticate finds out who makes a call.
 func (c *call) authenticate() error {
+	if c.socket != nil {
+		who, err := c.server.judge(c.ctx, c.socket.session)
+		c.who = who
+		return err
+	}
 	scheme, token, _ := strings.Cut(strings.TrimSpace(c.http.Header.Get("Authorization")), " ")
 	switch {
 	case scheme == "":

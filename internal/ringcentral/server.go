@@ -28,16 +28,18 @@ type Options struct {
 	PerUser int
 	// PublicURL begins absolute links ("https://pbx.example.com"). Empty: what the client called the server.
 	PublicURL string
+	Sockets   SocketTimes
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger     // nil: nothing is logged
 	OnPanic   func(any)        // called once for each request that panicked
 }
 
-// Server serves /restapi. It is safe for concurrent use.
+// Server serves /restapi and /ws and /ws. It is safe for concurrent use.
 type Server struct {
 	opts     Options
 	routes   []route
 	counters *counters
+	sockets  sockets
 	ctx      context.Context // of what goes on beside requests
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -57,6 +59,7 @@ func New(opts Options) *Server {
 	if opts.PerUser <= 0 {
 		opts.PerUser = 20
 	}
+	opts.Sockets = opts.Sockets.orDefault()
 	opts.PublicURL = strings.TrimRight(opts.PublicURL, "/")
 	s := &Server{opts: opts, counters: newCounters(opts.Now, opts.Rates)}
 	s.routes = routes()
@@ -69,6 +72,7 @@ func New(opts Options) *Server {
 // Close ends open sockets and what goes on beside requests.
 func (s *Server) Close() {
 	s.cancel()
+	s.sockets.drain()
 	s.wg.Wait()
 }
 
@@ -90,7 +94,7 @@ func (s *Server) sweep() {
 
 // Serves reports whether a path is this edge's.
 func Serves(path string) bool {
-	return path == "/restapi" || strings.HasPrefix(path, "/restapi/")
+	return path == "/ws" || path == "/restapi" || strings.HasPrefix(path, "/restapi/")
 }
 
 const maxBody = 64 << 10 // bytes of a request
@@ -105,6 +109,7 @@ type call struct {
 	args   []string // what stands for the * of the route's path
 	who    *login   // nil where no token is needed
 	body   []byte
+	socket *socket // that the call came by, nil for HTTP
 }
 
 // answer is what a handler gives.
@@ -131,6 +136,7 @@ func routes() []route {
 		{method: "POST", path: "/restapi/oauth/revoke", open: true, run: (*call).revoke},
 		{method: "GET", path: "/restapi/oauth/authorize", open: true, run: (*call).signIn},
 		{method: "POST", path: "/restapi/oauth/authorize", open: true, run: (*call).signedIn},
+		{method: "POST", path: "/restapi/oauth/wstoken", group: light, run: (*call).socketToken},
 		{method: "GET", path: account, group: light, run: (*call).account},
 		{method: "GET", path: account + "/extension/*", group: light, run: (*call).extension},
 		{method: "GET", path: account + "/directory/entries", group: medium, run: (*call).entries},
@@ -181,6 +187,10 @@ func (s *Server) find(method, path string) (r *route, args []string, allow strin
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/ws" {
+		s.serveSocket(w, r)
+		return
+	}
 	c := &call{server: s, http: r, header: w.Header(), ctx: r.Context(), id: bugle.NewID()}
 	status, body := c.answer()
 	if len(body) > 0 {
@@ -269,6 +279,8 @@ func (c *call) run() (*answer, error) {
 		return nil, refuse(http.StatusNotFound, "ADG-200", "There is no such URI")
 	case r == nil:
 		return nil, refuse(http.StatusNotFound, "CMN-120", "There is no such URI")
+	case c.socket != nil && strings.HasPrefix(r.path, "/restapi/oauth/"):
+		return nil, refuse(http.StatusNotImplemented, "CMN-202", "OAuth is not spoken over a socket")
 	}
 	c.args = args
 	if !r.open {
@@ -279,9 +291,11 @@ func (c *call) run() (*answer, error) {
 			return nil, err
 		}
 	}
-	var err error
-	if c.body, err = io.ReadAll(io.LimitReader(c.http.Body, maxBody+1)); err != nil {
-		return nil, refuse(http.StatusBadRequest, "CMN-104", "The body could not be read")
+	if c.socket == nil {
+		var err error
+		if c.body, err = io.ReadAll(io.LimitReader(c.http.Body, maxBody+1)); err != nil {
+			return nil, refuse(http.StatusBadRequest, "CMN-104", "The body could not be read")
+		}
 	}
 	if len(c.body) > maxBody {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "CMN-104", "The body is larger than 65536 bytes")
@@ -295,7 +309,8 @@ func (c *call) object(v any, emptyAllowed bool) error {
 	if text == "" && emptyAllowed {
 		return nil
 	}
-	if media, _, _ := strings.Cut(c.http.Header.Get("Content-Type"), ";"); media != "" && !strings.EqualFold(strings.TrimSpace(media), "application/json") {
+	if media, _, _ := strings.Cut(c.http.Header.Get("Content-Type"), ";"); media != "" && !strings.EqualFold(strings.TrimSpace(media), "application/json") &&
+		c.socket == nil {
 		return refuse(http.StatusUnsupportedMediaType, "CMN-103", "The body must be application/json")
 	}
 	if !strings.HasPrefix(text, "{") {

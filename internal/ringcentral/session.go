@@ -104,3 +104,24 @@ func (c *call) revoke() (*answer, error) {
 	}
 	return &answer{status: http.StatusOK}, nil
 }
+
+// socketToken answers with what opens a socket.
+func (c *call) socketToken() (*answer, error) {
+	if !c.who.may(permSocket) {
+		return nil, noPermission("SUB-528", permSocket)
+	}
+	token := newSecret()
+	now := c.server.opts.Now()
+	err := c.server.opts.Store.Write(c.ctx, func(tx *store.Tx) error {
+		return tx.AddOAuthTokens(store.OAuthToken{Hash: hashOf(token), Kind: tokenSocket, SessionID: c.who.session.ID, Expires: now.Add(socketLife)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(c.base())
+	if err != nil {
+		return nil, err
+	}
+	at.Scheme, at.Path = map[string]string{"http": "ws", "https": "wss"}[at.Scheme], "/ws"
+	return ok(map[string]any{"uri": at.String(), "ws_access_token": token, "expires_in": int(socketLife.Seconds())})
+}

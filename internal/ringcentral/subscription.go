@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	webHook = "WebHook"
+	webHook   = "WebHook"
+	webSocket = "WebSocket"
 
 	defaultExpires = 7 * 24 * time.Hour
 	maxExpires     = 315_360_000 * time.Second // what is asked beyond is cut
@@ -50,6 +51,9 @@ func (t *terms) life() time.Duration { return time.Duration(t.ExpiresIn) * time.
 
 // renew gives a subscription its lifetime anew.
 func (t *terms) renew(u *store.Subscription, now time.Time) {
+	if u.Transport == webSocket { // which lives as long as its socket
+		return
+	}
 	u.Expires, u.Remind = now.Add(t.life()), time.Time{}
 	if t.Interval > 0 {
 		u.Remind = u.Expires.Add(-time.Duration(t.Threshold) * time.Second)
@@ -94,7 +98,7 @@ func (c *call) transport(r *subscriptionRequest) error {
 	if r.DeliveryMode == nil {
 		return badParameter("deliveryMode", nil, "it is required")
 	}
-	allowed := "it must be WebHook"
+	allowed := "it must be WebHook, or WebSocket over a socket"
 	switch r.DeliveryMode.TransportType {
 	case webHook:
 		if !c.who.may(permWebhook) {
@@ -104,6 +108,10 @@ func (c *call) transport(r *subscriptionRequest) error {
 			return badParameter("deliveryMode.verificationToken", nil, "it has at most 1024 visible characters of ASCII")
 		}
 		return checkAddress(r.DeliveryMode.Address)
+	case webSocket:
+		if c.socket != nil {
+			return nil // whoever has one may
+		}
 	}
 	return badParameter("deliveryMode.transportType", clip(r.DeliveryMode.TransportType), allowed)
 }
@@ -135,6 +143,9 @@ func (c *call) createSubscription() (*answer, error) {
 	// Before the handshake, which takes a while: what happens meanwhile is told.
 	if u.Cursor, _, err = c.server.opts.Contacts.State(c.ctx, u.AccountID); err != nil {
 		return nil, err
+	}
+	if u.Transport == webSocket {
+		return c.socket.subscribe(c, u, t)
 	}
 	secret := ""
 	if secret, t.Secret, err = c.server.newSigningSecret(u.ID); err != nil {
