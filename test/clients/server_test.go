@@ -64,7 +64,8 @@ func account(t *testing.T, name string) *bugletest.API {
 		serving.Program, serving.err = bugletest.StartProgram(context.Background(), bugletest.ProgramOptions{Path: binary,
 			DataDir: filepath.Join(serving.dir, "data"), Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + serving.dir},
 			// All visitors of all tests have one address.
-			Arguments: []string{"--connects-per-address", "60", "--connects-per-endpoint", "200", "--api-anonymous-per-minute", "5000", "--drain", "1s"}})
+			Arguments: []string{"--connects-per-address", "60", "--connects-per-endpoint", "200", "--api-anonymous-per-minute", "5000", "--drain", "1s",
+				"--egress-allow", "127.0.0.1/32", "--ringcentral-rates", "light=1000,medium=1000,heavy=1000,auth=1000"}})
 	})
 	if serving.err != nil {
 		t.Fatal(serving.err)
