@@ -112,9 +112,11 @@ var acts = map[string]string{
 	"groups":      "flags",
 	"list_entries": "displayname firstname lastname list_id profile.addresses.*.address profile.birthday " +
 		"profile.nicknames profile.note profile.role profile.title type",
+	"jwt_credentials":     "apps expires name owner_id",
 	"lists":               "description name org",
 	"media":               "content_length content_type description flags media_source tts.text tts.voice",
 	"menus":               "flags",
+	"oauth_apps":          "enabled flags name permissions public redirect_uris",
 	"phone_numbers":       "assigned_to create_with_state created features flags state updated used_by",
 	"resources":           "flags name",
 	"sites":               "flags",

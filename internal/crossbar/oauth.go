@@ -112,7 +112,6 @@ func jwtCredentials() *resource {
 		summary:     picking("name", "expires"),
 		summaryKeys: []string{"name", "expires"}, order: byName,
 		computed: []string{"jwt"},
-		self:     &selfService{list: true, byParent: true},
 		complete: func(e *edit) error {
 			if e.how != creating {
 				return nil

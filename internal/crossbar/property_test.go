@@ -22,7 +22,7 @@ var madeByServer = map[string][]string{
 	"media":       {"content_length", "content_type", "language"},
 
 	"blacklists":   {"numbers"},
-	"list_entries": {"list_id"},
+	"list_entries": {"list_id"}, "jwt_credentials": {"owner_id"},
 }
 
 // ownBusiness are keys whose rules the schema does not get to judge, because they are computed, or dropped before.
@@ -31,7 +31,7 @@ var ownBusiness = map[string][]string{
 	"callflows":   {"metadata"},
 	"media":       {"content_length", "content_type"},
 
-	"list_entries": {"list_id"}, // the path says it
+	"list_entries": {"list_id"}, "jwt_credentials": {"owner_id"}, // the path says it
 }
 
 // TestValidDocumentsComeBack: what a schema takes is taken and comes back as it was, keys that nobody knows included. Where a

@@ -339,7 +339,8 @@ func documentedResources(t testing.TB, w *world) []documented {
 		t.Fatal(err)
 	}
 	var out []documented
-	list := w.must("PUT", w.own("/lists"), `{"name":"L"}`).str("id")
+	parents := strings.NewReplacer("/v2/accounts/{account}", w.own(""), "{list}", w.must("PUT", w.own("/lists"), `{"name":"L"}`).str("id"),
+		"{user}", w.must("PUT", w.own("/users"), `{"first_name":"U"}`).str("id"))
 	for _, r := range w.api.Routes() {
 		put := in(all, "paths", r.Path, "put")
 		if r.Schema == "" || in(put, "responses", "201") == nil || r.Path == "/v2/accounts" ||
@@ -355,9 +356,7 @@ func documentedResources(t testing.TB, w *world) []documented {
 			delete(example, "username")
 			delete(example, "password")
 		}
-		path := strings.Replace(r.Path, "/v2/accounts/{account}", w.own(""), 1)
-		path = strings.Replace(path, "{list}", list, 1)
-		out = append(out, documented{path, r.Schema, example})
+		out = append(out, documented{parents.Replace(r.Path), r.Schema, example})
 	}
 	if len(out) < 7 {
 		t.Fatalf("only %d resources", len(out))

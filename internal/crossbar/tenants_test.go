@@ -72,6 +72,7 @@ func (w *world) furnish() map[string]string {
 		}
 	}
 	ids["entries"] = w.must("PUT", w.own("/lists/"+ids["lists"]+"/entries"), `{"displayname":"Geheim"}`).str("id")
+	ids["jwt_credentials"] = w.must("PUT", w.own("/users/"+ids["users"]+"/jwt_credentials"), `{"name":"Geheim"}`).str("id")
 	ids["messages"] = w.must("PUT", w.own("/vmboxes/"+ids["vmboxes"]+"/messages"), `{"caller_id_name":"Geheim"}`).str("media_id")
 	return ids
 }
