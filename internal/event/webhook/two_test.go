@@ -25,7 +25,7 @@ func newNode(t *testing.T, url string) *node {
 		t.Fatal(err)
 	}
 	n := &node{s: s, r: &receiver{}}
-	if n.e, err = webhook.Start(t.Context(), webhook.Options{Store: s, Send: n.r, Beat: 100 * time.Millisecond, Spread: 50 * time.Millisecond,
+	if n.e, err = webhook.Start(t.Context(), webhook.Options{Store: s, Send: n.r, Beat: time.Second, Spread: 50 * time.Millisecond,
 		Poll: 100 * time.Millisecond, OnPanic: func(v any) { t.Error(v) },
 		Kinds: map[string]webhook.Kind{"ringcentral": {Policy: webhook.RingCentral(), Owner: &owner{}}}}); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestTwoServersShareTheWork(t *testing.T) {
 		}
 	}
 	// Both are known to each other before the work begins.
-	time.Sleep(500 * time.Millisecond) // five beats: nodes are seen by nothing else
+	time.Sleep(3 * time.Second) // three beats: nodes are seen by nothing else
 	for range 5 {
 		enqueue(a.s)
 	}
