@@ -293,12 +293,20 @@ func (k *socket) advance(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err != nil || !u.Follows {
+	if err != nil {
 		return err
 	}
 	last, _, err := k.server.opts.Contacts.State(ctx, u.AccountID)
 	if err != nil || last <= cursor {
 		return err
+	}
+	if !u.Follows { // when it does later, it is told what happens from then on
+		k.mu.Lock()
+		if k.sub == id {
+			k.cursor = last
+		}
+		k.mu.Unlock()
+		return nil
 	}
 	if !k.allowed(ctx) {
 		return nil

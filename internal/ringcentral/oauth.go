@@ -100,20 +100,27 @@ func (c *call) authenticate() error {
 	if !c.server.opts.Now().Before(kept.Expires) {
 		return denied("OAU-128", "Access token expired")
 	}
-	c.who, err = c.server.judge(c.ctx, session.ID)
+	c.who, err = c.server.judgeSession(c.ctx, session)
 	return err
 }
 
 // judge returns who a session is of, while it has not ended: by its client, by a new password, by the app or the person being
 // disabled, by its credential being deleted.
 func (s *Server) judge(ctx context.Context, sessionID string) (*login, error) {
-	over := denied("OAU-213", "Token not found: the session has ended")
 	session, err := s.opts.Store.OAuthSession(ctx, sessionID)
-	if err != nil && bugle.KindOf(err) == bugle.KindNotFound || err == nil && !session.Ended.IsZero() {
-		return nil, over
+	if err != nil && bugle.KindOf(err) == bugle.KindNotFound {
+		return nil, denied("OAU-213", "Token not found: the session has ended")
 	}
 	if err != nil {
 		return nil, err
+	}
+	return s.judgeSession(ctx, session)
+}
+
+func (s *Server) judgeSession(ctx context.Context, session store.OAuthSession) (*login, error) {
+	over := denied("OAU-213", "Token not found: the session has ended")
+	if !session.Ended.IsZero() {
+		return nil, over
 	}
 	person, err := s.opts.People.Person(ctx, session.AccountID, session.UserID)
 	stamp, credential, _ := strings.Cut(session.Stamp, " ")

@@ -336,4 +336,10 @@ func TestRates(t *testing.T) {
 	w.login()
 	w.login()
 	w.form(tokenPath, w.app, w.secret, "grant_type", grantJWT, "assertion", w.jwt).fails(t, 429, "CMN-301")
+	for i := range 51 { // of the sign-in page, whatever the names
+		a := w.send("POST", "/restapi/oauth/authorize", "application/x-www-form-urlencoded", "username=x"+strings.Repeat("y", i)+"&password=z")
+		if want := map[bool]int{false: 400, true: 429}[i == 50]; a.code != want {
+			t.Fatal(i, a.code, a.text)
+		}
+	}
 }

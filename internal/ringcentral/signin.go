@@ -176,6 +176,10 @@ func (c *call) signedIn() (*answer, error) {
 	if err := http.NewCrossOriginProtection().Check(c.http); err != nil {
 		return c.showPage(http.StatusForbidden, &authorization{}, signInShown{Broken: "The form was sent by another site."})
 	}
+	// Failures are counted by name; whoever tries many names is stopped by address.
+	if err := c.server.counters.take(c.header, "sign in "+c.server.opts.People.Client(c.http).String(), light); err != nil {
+		return nil, err
+	}
 	form, err := c.form()
 	if err != nil {
 		return nil, err

@@ -327,7 +327,7 @@ func (c *call) getSubscription() (*answer, error) {
 }
 
 // change reads, alters and writes a subscription in one transaction, and has a blacklisted receiver asked at once how it is.
-func (c *call) change(alter func(u *store.Subscription, t *terms) error) (u store.Subscription, t terms, err error) {
+func (c *call) change(alter func(tx *store.Tx, u *store.Subscription, t *terms) error) (u store.Subscription, t terms, err error) {
 	if u, t, err = c.own(c.args[0]); err != nil {
 		return u, t, err
 	}
@@ -343,7 +343,7 @@ func (c *call) change(alter func(u *store.Subscription, t *terms) error) (u stor
 		if t, err = termsOf(&u); err != nil {
 			return err
 		}
-		if err := alter(&u, &t); err != nil {
+		if err := alter(tx, &u, &t); err != nil {
 			return err
 		}
 		if err := t.put(&u); err != nil {
@@ -365,18 +365,26 @@ func (c *call) updateSubscription() (*answer, error) {
 		return nil, err
 	}
 	var f filters
+	present, _, err := c.server.opts.Contacts.State(c.ctx, c.who.AccountID)
+	if err != nil {
+		return nil, err
+	}
 	if r.EventFilters != nil {
-		var err error
 		if f, err = c.readFilters(r.EventFilters); err != nil {
 			return nil, err
 		}
 	}
-	u, t, err := c.change(func(u *store.Subscription, t *terms) error {
+	u, t, err := c.change(func(tx *store.Tx, u *store.Subscription, t *terms) error {
 		life, err := r.life(t.life())
 		if err != nil {
 			return err
 		}
 		if r.EventFilters != nil {
+			if f.follows() && !u.Follows { // it is told what happens from now on
+				if _, err := tx.MoveSubscription(u.ID, u.Cursor, present); err != nil {
+					return err
+				}
+			}
 			t.set(f)
 			u.Follows = f.follows()
 		}
@@ -409,7 +417,7 @@ func (c *call) changed(u store.Subscription, t terms, secret string, err error) 
 }
 
 func (c *call) renewSubscription() (*answer, error) {
-	u, t, err := c.change(func(u *store.Subscription, t *terms) error {
+	u, t, err := c.change(func(_ *store.Tx, u *store.Subscription, t *terms) error {
 		t.renew(u, c.server.opts.Now())
 		return nil
 	})
@@ -427,7 +435,7 @@ func (c *call) rotateSecret() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, t, err := c.change(func(_ *store.Subscription, t *terms) error {
+	u, t, err := c.change(func(_ *store.Tx, _ *store.Subscription, t *terms) error {
 		t.Former, t.FormerUntil, t.Secret = t.Secret, c.server.opts.Now().Add(secretOverlap), sealed
 		return nil
 	})

@@ -396,4 +396,14 @@ func TestReminder(t *testing.T) {
 			t.Errorf("%s", r.list()[i].body)
 		}
 	}
+	// When it asks for the directory later, it is told what happens from then on.
+	token = w.login().str("access_token")
+	if a := w.api(token, "PUT", subscriptionPath+"/"+made.str("id"), `{"eventFilters":["`+entries+`"]}`); a.code != 200 {
+		t.Fatal(a.text)
+	}
+	w.crossbar("PATCH", "/v2/accounts/"+w.account+"/users/"+w.bob, map[string]any{"first_name": "Bert"})
+	eventually(t, "a change", func() bool { return len(r.list()) == 3 })
+	if c := r.list()[2].note.Body.Contacts; len(c) != 1 || c[0]["firstName"] != "Bert" {
+		t.Errorf("%s", r.list()[2].body)
+	}
 }

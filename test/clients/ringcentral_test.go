@@ -1,6 +1,10 @@
 package clients
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -32,5 +36,32 @@ func TestRingCentral(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s", out)
 		}
+	}
+}
+
+// TestSignIn: a person signs in on the page of the RingCentral API, in Chromium, with scripts and without.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is missing: make peers installs it")
+	}
+	api := account(t, "Sign in")
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!DOCTYPE html><title>Back</title><link rel="icon" href="data:,">`)
+	}))
+	defer site.Close()
+	back := site.URL + "/back"
+	for path, doc := range map[string]map[string]any{"users": {"first_name": "Ann", "username": "ann", "email": "ann.signin@example.com", "password": "correct horse"},
+		"oauth_apps": {"id": strings.Repeat("0a", 16), "name": "CRM", "public": true, "redirect_uris": []any{back}}} {
+		if err := api.Do(t.Context(), "PUT", api.Account(path), doc, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := run(t, node(t, "signin.mjs"), []string{"BUGLE_URL=http://" + serving.HTTP, "BACK=" + back, "CHROMIUM=" + chromium, "CLIENT_ID=" + strings.Repeat("0a", 16)},
+		"node", "signin.mjs")
+	if !strings.Contains(out, "sign-in: ok") {
+		t.Errorf("%s", out)
 	}
 }
