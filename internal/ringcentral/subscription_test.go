@@ -407,3 +407,90 @@ func TestReminder(t *testing.T) {
 		t.Errorf("%s", r.list()[2].body)
 	}
 }
+
+// TestBatches: what one change does to many contacts comes in notifications of at most a hundred, each contact once, and what happens
+// to one contact again and again is never merged.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, webhook.RingCentral())
+	r := newReceiver(t)
+	base := "/v2/accounts/" + w.account
+	site := w.create(base+"/sites", map[string]any{"name": "North"})
+	for i := range 130 {
+		w.create(base+"/users", map[string]any{"first_name": fmt.Sprint("P", i), "site_id": site})
+	}
+	w.settled(w.account, 132)
+	token := w.login().str("access_token")
+	if a := w.api(token, "POST", subscriptionPath, wanted(r.URL, "")); a.code != 200 {
+		t.Fatal(a.text)
+	}
+	seen, most := map[string]int{}, 0
+	count := func() (contacts int) {
+		clear(seen)
+		for _, one := range r.list() {
+			in := map[string]bool{}
+			for _, c := range one.note.Body.Contacts {
+				id := c["id"].(string)
+				if in[id] {
+					t.Error("twice in one notification:", id)
+				}
+				in[id] = true
+				seen[id]++
+				contacts++
+			}
+			most = max(most, len(one.note.Body.Contacts))
+		}
+		return contacts
+	}
+	w.crossbar("PATCH", base+"/sites/"+site, map[string]any{"name": "South"})
+	eventually(t, "all of the site", func() bool { return count() == 130 })
+	if len(seen) != 130 || most > 100 {
+		t.Error(len(seen), most)
+	}
+	for i := range 25 {
+		w.rename(w.bob, fmt.Sprint("Bob", i))
+	}
+	eventually(t, "every change", func() bool { return count() == 155 })
+	i := 0
+	for _, one := range r.list() {
+		for _, c := range one.note.Body.Contacts {
+			if name := c["firstName"].(string); strings.HasPrefix(name, "Bob") {
+				if name != fmt.Sprint("Bob", i) {
+					t.Error(name, i)
+				}
+				i++
+			}
+		}
+	}
+}
+
+// TestTwoNodes: two servers on one database tell each change once.
+func TestTwoNodes(t *testing.T) {
+	t.Parallel()
+	w := hooked(t, webhook.RingCentral())
+	second := ringcentral.New(w.options)
+	defer second.Close()
+	r := newReceiver(t)
+	token := w.login().str("access_token")
+	if a := w.api(token, "POST", subscriptionPath, wanted(r.URL, "")); a.code != 200 {
+		t.Fatal(a.text)
+	}
+	const changes = 30
+	for i := range changes {
+		w.rename(w.bob, fmt.Sprint("Bob", i))
+	}
+	names := func() (out []string) {
+		for _, one := range r.list() {
+			for _, c := range one.note.Body.Contacts {
+				out = append(out, fmt.Sprint(c["firstName"]))
+			}
+		}
+		return out
+	}
+	eventually(t, "every change", func() bool { return len(names()) >= changes })
+	for i, name := range names() {
+		if name != fmt.Sprint("Bob", i) {
+			t.Fatal(i, names())
+		}
+	}
+}
