@@ -93,12 +93,19 @@ type world struct {
 
 func newWorld(t *testing.T, more ...func(*ringcentral.Options)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}}
-	dir := t.TempDir()
-	var err error
-	if w.store, err = store.OpenSQLite(t.Context(), filepath.Join(dir, "bugle.db"), store.Options{}); err != nil {
+	s, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "bugle.db"), store.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return worldOn(t, s, more...)
+}
+
+// worldOn is a world on a new, empty store, which it closes.
+func worldOn(t *testing.T, s *store.Store, more ...func(*ringcentral.Options)) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{at: time.Now().UTC().Truncate(time.Second)}}
+	var err error
+	w.store = s
 	t.Cleanup(func() { _ = w.store.Close() })
 	if w.sealer, err = store.NewSealer(bytes.Repeat([]byte{7}, 32)); err != nil {
 		t.Fatal(err)

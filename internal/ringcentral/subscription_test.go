@@ -19,6 +19,7 @@ import (
 	"bugle/internal/event/webhook"
 	"bugle/internal/ringcentral"
 	"bugle/internal/store"
+	"bugle/internal/store/pgtest"
 )
 
 const subscriptionPath = "/restapi/v1.0/subscription"
@@ -108,12 +109,17 @@ func (o owner) Tell(context.Context, store.HookEndpoint, webhook.Transition) {}
 // hooked is a world whose subscriptions are delivered.
 func hooked(t *testing.T, policy webhook.Policy, more ...func(*ringcentral.Options)) *world {
 	t.Helper()
+	return hook(t, policy, func(more ...func(*ringcentral.Options)) *world { return newWorld(t, more...) }, more...)
+}
+
+func hook(t *testing.T, policy webhook.Policy, open func(...func(*ringcentral.Options)) *world, more ...func(*ringcentral.Options)) *world {
+	t.Helper()
 	sender := webhook.NewSender(egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}), nil, nil)
 	post := func(ctx context.Context, address string, header [][2]string) ringcentral.Reached {
 		a := sender.Send(ctx, webhook.Request{Method: "POST", URL: address, Header: header})
 		return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Err: a.Err}
 	}
-	w := newWorld(t, append([]func(*ringcentral.Options){func(o *ringcentral.Options) { o.Post = post }}, more...)...)
+	w := open(append([]func(*ringcentral.Options){func(o *ringcentral.Options) { o.Post = post }}, more...)...)
 	engine, err := webhook.Start(t.Context(), webhook.Options{Store: w.store, Send: sender, Alone: true, Spread: time.Millisecond, Poll: 20 * time.Millisecond,
 		Log: slog.New(slog.DiscardHandler), Kinds: map[string]webhook.Kind{ringcentral.HookKind: {Policy: policy, Owner: owner{func() *ringcentral.Server { return w.edge }}}}})
 	if err != nil {
@@ -467,7 +473,23 @@ func TestBatches(t *testing.T) {
 // TestTwoNodes: two servers on one database tell each change once.
 func TestTwoNodes(t *testing.T) {
 	t.Parallel()
-	w := hooked(t, webhook.RingCentral())
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		twoNodes(t, hooked(t, webhook.RingCentral()))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		twoNodes(t, hook(t, webhook.RingCentral(), func(more ...func(*ringcentral.Options)) *world {
+			s, err := store.OpenPostgres(t.Context(), pgtest.URL(t), store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return worldOn(t, s, more...)
+		}))
+	})
+}
+
+func twoNodes(t *testing.T, w *world) {
 	second := ringcentral.New(w.options)
 	defer second.Close()
 	r := newReceiver(t)
@@ -492,5 +514,17 @@ func TestTwoNodes(t *testing.T) {
 		if name != fmt.Sprint("Bob", i) {
 			t.Fatal(i, names())
 		}
+	}
+	k := dial(t, listening(t, w), "access_token="+w.socketToken(token))
+	if hello := k.next(); hello.Type != "ConnectionDetails" {
+		t.Fatal(hello)
+	}
+	if f := k.ask("POST", subscriptionPath, wantSocket); f.Status != 200 {
+		t.Fatal(f)
+	}
+	w.rename(w.bob, "Last")
+	k.notified("Last")
+	if a := w.api(token, "GET", subscriptionPath, ""); len(a.body["records"].([]any)) != 2 {
+		t.Error(a.text)
 	}
 }
