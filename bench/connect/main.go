@@ -1,5 +1,6 @@
 // Command connect measures what a call costs that bugle starts itself, to two parties, beside two plain INVITE legs of the same
-// agent with nothing above them. Each takes turns in a process of its own; sipp is every party. Run it from the module's root:
+// agent with nothing above them. Each takes turns in a process of its own; sipp is every party. With -history it asks the whole
+// program over HTTP instead and looks whether its history has all that was asked. Run it from the module's root:
 // go run ./bench/connect -h
 package main
 
@@ -37,9 +38,12 @@ func main() {
 	rate := flag.Int("rate", 50, "connects a second")
 	seconds := flag.Int("seconds", 10, "length of a run")
 	repeat := flag.Int("repeat", 3, "runs of each; medians are printed")
+	past := flag.Bool("history", false, "ask a running server for connects over HTTP and compare its history with what was asked")
 	flag.Parse()
 	var err error
-	if *work != "" {
+	if *past {
+		err = history(context.Background(), *rate, *seconds)
+	} else if *work != "" {
 		err = load(*work, *callee, *rate, *rate**seconds)
 	} else {
 		err = compare(*rate, *seconds, *repeat)
