@@ -252,7 +252,7 @@ func TestSocket(t *testing.T) {
 func TestSocketFaults(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *ringcentral.Options) {
-		o.Sockets = ringcentral.SocketTimes{Idle: 2 * time.Second, Recovery: time.Minute}
+		o.Sockets = ringcentral.SocketTimes{Idle: 5 * time.Second, Recovery: time.Minute}
 	})
 	server := listening(t, w)
 	access := w.login().str("access_token")
