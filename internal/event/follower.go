@@ -32,6 +32,10 @@ type Options struct {
 	// IsLost tells such an error of Log from others; errors.Is(err, store.ErrSwept).
 	IsLost func(error) bool
 
+	// Gather is the least time from one batch to the next, so that changes which come one after another share what a batch
+	// costs; a change that comes alone does not wait. 0: none.
+	Gather time.Duration
+
 	Name    string        // in logs
 	Batch   int           // changes of one batch; 0: 500
 	Poll    time.Duration // between looks when no nudge comes; 0: 500 ms
@@ -117,6 +121,7 @@ func (f *Follower) run(ctx context.Context) {
 	defer stop()
 	pause := f.opts.Retry
 	for ctx.Err() == nil {
+		began, after := time.Now(), f.Position()
 		more, err := f.step(ctx)
 		wait := f.opts.Poll
 		switch {
@@ -133,6 +138,10 @@ func (f *Follower) run(ctx context.Context) {
 			continue
 		}
 		pause = f.opts.Retry
+		if f.opts.Gather > 0 && f.Position() != after {
+			sleep(ctx, nil, f.opts.Gather-time.Since(began))
+			continue
+		}
 		sleep(ctx, nudge, wait)
 	}
 }

@@ -172,6 +172,44 @@ func TestFollowInOrder(t *testing.T) {
 	})
 }
 
+// TestFollowGathers: a change that comes alone is handled at once, those that come one after another together.
+func TestFollowGathers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &fakeLog{}
+		var mu sync.Mutex
+		var batches []int
+		f := Follow(Options{Log: log, Gather: 50 * time.Millisecond, Handle: func(_ context.Context, changes []bugle.Change) error {
+			mu.Lock()
+			defer mu.Unlock()
+			batches = append(batches, len(changes))
+			return nil
+		}})
+		defer f.Close()
+		expect := func(want ...int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(batches, want) {
+				t.Fatalf("batches of %v, want %v", batches, want)
+			}
+		}
+		synctest.Wait()
+		log.add(1, true)
+		expect(1)
+		for range 9 {
+			log.add(1, true)
+			expect(1)
+		}
+		time.Sleep(50 * time.Millisecond)
+		expect(1, 9)
+		time.Sleep(time.Second)
+		log.add(1, true)
+		expect(1, 9, 1)
+	})
+}
+
 func TestFollowThroughFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

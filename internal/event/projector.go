@@ -24,6 +24,7 @@ const (
 	irrelevantLag  = 5000
 	leaseTime      = 15 * time.Second
 	sweepPause     = time.Hour
+	gather         = 50 * time.Millisecond // a batch costs a commit, whatever is in it
 )
 
 // errElsewhere: another process loads the directories.
@@ -112,7 +113,7 @@ func (p *Projector) run(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	p.follower = Follow(Options{Log: p.opts.Store, After: position, Name: "contacts", Logger: p.opts.Logger, Handle: p.apply,
+	p.follower = Follow(Options{Log: p.opts.Store, After: position, Name: "contacts", Gather: gather, Logger: p.opts.Logger, Handle: p.apply,
 		Lost: p.lost, IsLost: func(err error) bool { return errors.Is(err, store.ErrSwept) }, OnPanic: p.opts.OnPanic})
 	close(p.ready)
 	<-ctx.Done()
