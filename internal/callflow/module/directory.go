@@ -19,7 +19,7 @@ const (
 	keyWait     = 2 * time.Second // for a key, the first as well as the next
 	listWait    = 4 * time.Second // for a key after a name of the list: KAZOO's two waits of two seconds
 	silentTries = 3               // rounds, and readings of a name, without a key
-	mostLetters = 100             // keys of one search when max_dtmf says nothing; no name has so many
+	mostLetters = 1 << 16         // keys of one search when max_dtmf says nothing: a bound of memory, which takes hours to reach
 	mostCounted = 100             // matches that are counted
 )
 

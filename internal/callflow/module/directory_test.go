@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"strings"
 	"testing"
 
 	"bugle"
@@ -254,6 +255,13 @@ var directoryDialogues = []struct {
 			press 7
 			heard dir-found
 			hear Anna_Leeson`},
+	{"without max_dtmf no number of keys begins the search", nil, `
+			dial 411
+			hear dir-enter_person_name
+			press 5 3 3 ` + strings.Repeat("9 ", 150) + `#
+			hear dir-no_results_found
+			press 6 3 3 #
+			hear dir-found Al_Odd`},
 	{"max_dtmf below min_dtmf", func(d *bugle.Directory) { d.MaxDTMF = 2 }, `
 			dial 411
 			hear dir-enter_person_name
