@@ -32,13 +32,15 @@ func (s *Server) drive() {
 	look := time.NewTicker(lookPause)
 	defer look.Stop()
 	swept := time.Time{}
-	for {
+	for timed := true; ; { // what time brings about is not looked for at each of many changes
 		now := s.opts.Now()
 		if err := s.follow(s.ctx); err != nil && s.ctx.Err() == nil && bugle.KindOf(err) != bugle.KindUnavailable {
 			s.opts.Log.Error("ringcentral: subscriptions were not brought up to date", "error", err)
 		}
-		if err := s.remind(s.ctx, now); err != nil && s.ctx.Err() == nil {
-			s.opts.Log.Warn("ringcentral: reminders were not sent", "error", err)
+		if timed {
+			if err := s.remind(s.ctx, now); err != nil && s.ctx.Err() == nil {
+				s.opts.Log.Warn("ringcentral: reminders were not sent", "error", err)
+			}
 		}
 		if now.Sub(swept) >= time.Minute {
 			if swept = now; s.sweepExpired(now) != nil && s.ctx.Err() == nil {
@@ -49,7 +51,9 @@ func (s *Server) drive() {
 		case <-s.ctx.Done():
 			return
 		case <-nudge:
+			timed = false
 		case <-look.C:
+			timed = true
 		}
 	}
 }
