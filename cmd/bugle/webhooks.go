@@ -95,13 +95,16 @@ func (m *meters) Transition(kind string, t webhook.Transition) {
 	m.hookMoves.WithLabelValues(kind, string(t)).Inc()
 }
 
+// channelEvents are the webhooks' names of a leg's moments.
+var channelEvents = map[call.Moment]string{call.LegCreated: kazoo.EventCreate, call.LegAnswered: kazoo.EventAnswer,
+	call.LegBridged: kazoo.EventBridge, call.LegDestroyed: kazoo.EventDestroy}
+
 // legMoved tells webhooks of a leg. It runs on the call's loop and does not block.
 func (v *server) legMoved(r call.LegReport) {
 	if !v.hooks.Listens() {
 		return
 	}
-	event, known := map[call.Moment]string{call.LegCreated: kazoo.EventCreate, call.LegAnswered: kazoo.EventAnswer,
-		call.LegBridged: kazoo.EventBridge, call.LegDestroyed: kazoo.EventDestroy}[r.Moment]
+	event, known := channelEvents[r.Moment]
 	if !known {
 		return
 	}
