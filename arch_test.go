@@ -46,6 +46,7 @@ var rooms = map[string]struct {
 	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact", "internal/contact/phonebook", "internal/call", "internal/callflow", "internal/clicktocall"}, "an edge: the KAZOO API, which also prints directories and asks for calls"},
 	"internal/ringcentral":                {[]string{".", "internal/store", "internal/contact"}, "an edge: the RingCentral API"},
 	"internal/bugletest":                  {[]string{".", "internal/sip", "internal/media"}, "the other side of every wire stands on the same wires"},
+	"internal/bugletest/clock":            {nil, "a clock for tests knows nobody"},
 }
 
 // wiring are the packages that may import every room: they put the house together.

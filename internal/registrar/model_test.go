@@ -20,7 +20,7 @@ type modelled struct {
 // history is a registrar beside its model: a map for each of two phones.
 type history struct {
 	r     *Registrar
-	clock *testClock
+	clock testClock
 	log   *memoryLog
 	lazy  time.Duration // RefreshWithin
 	model map[string]map[string]modelled
@@ -123,7 +123,7 @@ func TestAgainstAModel(t *testing.T) {
 			"register":   h.register,
 			"remove all": h.removeAll,
 			"time passes": func(t *rapid.T) {
-				h.clock.advance(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
+				h.clock.Advance(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
 			},
 			"restart": h.restart,
 			"":        h.check,

@@ -48,13 +48,13 @@ func TestPhonesStayRegisteredWhileTheLogDoesNotAnswer(t *testing.T) {
 		t.Errorf("%s: %+v, want %v", uri, bindings, want)
 	}
 	granted("sip:desk", 2, 5*time.Minute) // what it had is not taken from it
-	clock.advance(200 * time.Second)
+	clock.Advance(200 * time.Second)
 	granted("sip:desk", 3, 2*time.Minute)
 	granted("sip:new", 1, 2*time.Minute)
 	if _, err := register(r, request("sip:leaves", 2, contact("sip:leaves", 0))); err != nil {
 		t.Fatal(err)
 	}
-	clock.advance(110 * time.Second)
+	clock.Advance(110 * time.Second)
 	granted("sip:desk", 4, 2*time.Minute) // the outage lasts longer than the registration
 	if got := r.Locate("phone"); len(got) != 2 || got[0].Contact != "sip:desk" || got[1].Contact != "sip:new" {
 		t.Errorf("found are %+v", got)

@@ -14,74 +14,18 @@ import (
 	"go.uber.org/goleak"
 
 	"bugle"
+	"bugle/internal/bugletest/clock"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testClock is a clock that moves when told to.
-type testClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers []*testTimer
-}
+// testClock is a clock.Clock as a Registrar wants one.
+type testClock struct{ *clock.Clock }
 
-type testTimer struct {
-	at time.Time
-	f  func()
-}
+func newClock() testClock { return testClock{clock.New(time.Unix(1_800_000_000, 0))} }
 
-func newClock() *testClock { return &testClock{now: time.Unix(1_800_000_000, 0)} }
-
-func (c *testClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *testClock) AfterFunc(d time.Duration, f func()) func() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &testTimer{c.now.Add(d), f}
-	c.timers = append(c.timers, t)
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		i := slices.Index(c.timers, t)
-		if i >= 0 {
-			c.timers = slices.Delete(c.timers, i, i+1)
-		}
-		return i >= 0
-	}
-}
-
-// advance moves the clock and runs what is due, in order.
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	end := c.now.Add(d)
-	for {
-		var next *testTimer
-		for _, t := range c.timers {
-			if !t.at.After(end) && (next == nil || t.at.Before(next.at)) {
-				next = t
-			}
-		}
-		if next == nil {
-			break
-		}
-		c.timers = slices.DeleteFunc(c.timers, func(t *testTimer) bool { return t == next })
-		c.now = next.at
-		c.mu.Unlock()
-		next.f()
-		c.mu.Lock()
-	}
-	c.now = end
-	c.mu.Unlock()
-}
-
-func (c *testClock) planned() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.timers)
+func (c testClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return c.Clock.AfterFunc(d, f).Stop
 }
 
 // memoryLog keeps bindings as a database would, and fails or waits when told to.
@@ -274,7 +218,7 @@ func TestTenContactsAndNoMore(t *testing.T) {
 	if _, err := register(r, request("a", 21, contact("sip:9", 0), contact("sip:x", -1))); err != nil {
 		t.Errorf("one out, one in: %v", err)
 	}
-	clock.advance(61 * time.Second)
+	clock.Advance(61 * time.Second)
 	if _, err := register(r, request("a", 22, contact("sip:y", -1))); err != nil {
 		t.Errorf("after one ended: %v", err)
 	}
@@ -299,7 +243,7 @@ func TestLocatePrefersByQThenByTime(t *testing.T) {
 	r := New(Options{Clock: clock})
 	defer r.Close()
 	for i, c := range []Contact{{"sip:low", "", 100, -1}, {"sip:old", "", 1000, -1}, {"sip:new", "", 1000, -1}} {
-		clock.advance(time.Second)
+		clock.Advance(time.Second)
 		if _, err := register(r, request("a", uint32(i+1), c)); err != nil {
 			t.Fatal(err)
 		}
@@ -335,16 +279,16 @@ func TestOneTimerServesAllBindings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := clock.planned(); n != 1 {
+	if n := len(clock.Pending()); n != 1 {
 		t.Errorf("%d timers", n)
 	}
-	clock.advance(60 * time.Second)
+	clock.Advance(60 * time.Second)
 	<-done
 	if n := r.Count(""); n != 99 {
 		t.Errorf("%d left after the first ended", n)
 	}
 	for range 99 {
-		clock.advance(time.Second)
+		clock.Advance(time.Second)
 		<-done
 	}
 	if n := log.len(); n != 0 || len(r.devices) != 0 || len(r.expiring) != 0 {
@@ -405,7 +349,7 @@ func TestBindingsSurviveARestart(t *testing.T) {
 		}
 	}
 	first.Close()
-	clock.advance(90 * time.Second)
+	clock.Advance(90 * time.Second)
 	swept := make(chan Change, 20)
 	second := New(Options{Clock: clock, Log: log, OnChange: func(c Change) { swept <- c }})
 	defer second.Close()
@@ -415,7 +359,7 @@ func TestBindingsSurviveARestart(t *testing.T) {
 	if n := second.Count("acme"); n != 10 {
 		t.Errorf("%d bindings came back, want 10", n)
 	}
-	clock.advance(time.Second)
+	clock.Advance(time.Second)
 	for range 10 {
 		if c := <-swept; c.Kind != Expired {
 			t.Errorf("%v", c)

@@ -3,6 +3,7 @@ package registrar
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,14 +16,14 @@ const (
 )
 
 // patient is a registrar that lets changes wait for each other, with one phone registered.
-func patient(t *testing.T) (*Registrar, *testClock, *memoryLog) {
+func patient(t *testing.T) (*Registrar, testClock, *memoryLog) {
 	t.Helper()
 	clock, log := newClock(), &memoryLog{}
 	r := New(Options{Clock: clock, Log: log, SaveWithin: testSaveWithin, RefreshWithin: testRefreshWithin})
 	t.Cleanup(r.Close)
 	answer := begin(r, request("a", 1, contact("sip:1", 300)))
 	r.await(t, clock, testSaveWithin)
-	clock.advance(testSaveWithin)
+	clock.Advance(testSaveWithin)
 	if err := <-answer; err != nil {
 		t.Fatal(err)
 	}
@@ -37,17 +38,12 @@ func begin(r *Registrar, req Request) <-chan error {
 }
 
 // await waits until the writer has a timer that ends in d.
-func (r *Registrar) await(t *testing.T, clock *testClock, d time.Duration) {
+func (r *Registrar) await(t *testing.T, clock testClock, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		clock.mu.Lock()
-		for _, timer := range clock.timers {
-			if timer.at.Sub(clock.now) == d {
-				clock.mu.Unlock()
-				return
-			}
+		if slices.Contains(clock.Pending(), d) {
+			return
 		}
-		clock.mu.Unlock()
 	}
 	t.Fatalf("nothing waits %v", d)
 }
@@ -78,7 +74,7 @@ func TestARefreshIsAnsweredAtOnceAndSavedLater(t *testing.T) {
 	t.Parallel()
 	r, clock, log := patient(t)
 	before := clock.Now()
-	clock.advance(10 * time.Second)
+	clock.Advance(10 * time.Second)
 	for cseq := uint32(2); cseq < 5; cseq++ {
 		bindings, err := register(r, request("a", cseq, contact("sip:1", 300)))
 		if err != nil || len(bindings) != 1 || !bindings[0].Expires.Equal(clock.Now().Add(300*time.Second)) {
@@ -92,7 +88,7 @@ func TestARefreshIsAnsweredAtOnceAndSavedLater(t *testing.T) {
 	if b, _ := log.row("sip:1"); b.CSeq != 1 || b.Expires.After(before.Add(300*time.Second)) {
 		t.Errorf("the log already has %+v", b)
 	}
-	clock.advance(testRefreshWithin)
+	clock.Advance(testRefreshWithin)
 	log.awaitCSeq(t, 4)
 	if log.saves != 2 {
 		t.Errorf("%d commits", log.saves)
@@ -119,7 +115,7 @@ func TestOnlyAPureRefreshIsAnsweredBeforeItIsSaved(t *testing.T) {
 			answer := begin(r, req)
 			r.await(t, clock, testSaveWithin)
 			waits(t, answer)
-			clock.advance(testSaveWithin)
+			clock.Advance(testSaveWithin)
 			if err := <-answer; err != nil {
 				t.Error(err)
 			}
@@ -138,7 +134,7 @@ func TestWhatIsWaitedForDoesNotWaitAsLongAsARefresh(t *testing.T) {
 	answer := begin(r, request("b", 1, contact("sip:2", 300)))
 	r.await(t, clock, testSaveWithin)
 	waits(t, answer)
-	clock.advance(testSaveWithin)
+	clock.Advance(testSaveWithin)
 	if err := <-answer; err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +176,7 @@ func TestARefreshAfterAFlushWaitsForIt(t *testing.T) {
 	answer := begin(r, request("a", 2, contact("sip:1", 300)))
 	r.await(t, clock, testSaveWithin)
 	waits(t, answer)
-	clock.advance(testSaveWithin)
+	clock.Advance(testSaveWithin)
 	if n, err := <-flushed, <-answer; n != 1 || err != nil {
 		t.Errorf("flushed %d, %v", n, err)
 	}
@@ -200,15 +196,15 @@ func TestARefreshOfAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.await(t, clock, testRefreshWithin)
-	clock.advance(testRefreshWithin)
+	clock.Advance(testRefreshWithin)
 	for !r.failing.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	clock.advance(59 * time.Minute)
+	clock.Advance(59 * time.Minute)
 	answer := begin(r, request("a", 3, contact("sip:1", 3600)))
 	r.await(t, clock, testSaveWithin)
 	waits(t, answer)
-	clock.advance(testSaveWithin)
+	clock.Advance(testSaveWithin)
 	if err := <-answer; err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +215,7 @@ func TestARefreshOfAnOutage(t *testing.T) {
 	log.setFailure(nil)
 	answer = begin(r, request("a", 4, contact("sip:1", 3600)))
 	r.await(t, clock, testSaveWithin)
-	clock.advance(testSaveWithin)
+	clock.Advance(testSaveWithin)
 	if err := <-answer; err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestAlarmsRingWhenTheyAreDue(t *testing.T) {
 			due[i] = q.now() + 1 + instant(random.Int64N(int64(5*time.Second)))
 		}
 		q.set(&alarms[i], due[i])
-		clock.advance(time.Duration(random.Int64N(int64(100 * time.Millisecond))))
+		clock.Advance(time.Duration(random.Int64N(int64(100 * time.Millisecond))))
 		for i := range due {
 			grain := (due[i] + alarmGrain - 1) / alarmGrain * alarmGrain
 			switch {
@@ -49,7 +49,7 @@ func TestAlarmsRingWhenTheyAreDue(t *testing.T) {
 		}
 	}
 	q.close()
-	clock.advance(time.Hour)
+	clock.Advance(time.Hour)
 	for i := range rungs {
 		if len(rungs[i].at) != 0 {
 			t.Fatal("an alarm rang after the end")

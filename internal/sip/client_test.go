@@ -116,7 +116,7 @@ func TestINVITEClientTransportError(t *testing.T) {
 	r := newRig(t, nil)
 	_, results, _ := r.begin(userRequest(INVITE, "c1"))
 	r.wire.failWith(errors.New("network is unreachable"))
-	r.clock.advance(500 * ms)
+	r.clock.Advance(500 * ms)
 	wantError(t, results, ErrTransport)
 	r.transactions(0)
 }
@@ -167,7 +167,7 @@ func TestCancelAtOnceWhenRinging(t *testing.T) {
 	tx.Cancel("")
 	r.sent("CANCEL sip:alice@192.0.2.99:5080")
 	// Neither the CANCEL nor the INVITE is answered any more.
-	r.clock.advance(32 * sec)
+	r.clock.Advance(32 * sec)
 	wantError(t, results, ErrTimeout)
 	r.transactions(0)
 }
@@ -227,7 +227,7 @@ func TestOtherClientProceedingTimesOut(t *testing.T) {
 	_, results, sent := r.begin(userRequest(BYE, "c1"))
 	r.in(answer(sent, 100, ""))
 	status(t, results)
-	r.clock.advance(32 * sec)
+	r.clock.Advance(32 * sec)
 	wantError(t, results, ErrTimeout)
 }
 
@@ -236,7 +236,7 @@ func TestOtherClientTransportError(t *testing.T) {
 	r := newRig(t, nil)
 	_, results, _ := r.begin(userRequest(BYE, "c1"))
 	r.wire.failWith(errors.New("network is unreachable"))
-	r.clock.advance(500 * ms)
+	r.clock.Advance(500 * ms)
 	wantError(t, results, ErrTransport)
 	r.transactions(0)
 }

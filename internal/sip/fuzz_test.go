@@ -274,7 +274,7 @@ func FuzzStack(f *testing.F) {
 			if i == 1 {
 				tx.Cancel("")
 			}
-			r.clock.advance(300 * ms)
+			r.clock.Advance(300 * ms)
 		}
 		r.idle()
 		for len(r.requests) > 0 {

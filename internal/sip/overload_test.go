@@ -80,7 +80,7 @@ func TestRequestThatWaitedTooLongIsRefused(t *testing.T) {
 	receive(t, started)
 	r.in(request("OPTIONS", "z9hG4bK2", "", "late", 1))
 	r.in(request("INFO", "z9hG4bK3", "in-a-dialog", "inside", 1))
-	r.clock.advance(501 * ms)
+	r.clock.Advance(501 * ms)
 	close(release)
 	r.idle()
 	r.sent("200 OK; 503 Service Unavailable; 200 OK")
@@ -185,7 +185,7 @@ func TestBytesAreLimited(t *testing.T) {
 	r.in(large(5)) // the transactions hold more than 3000 bytes already
 	r.sent("503 Service Unavailable")
 	r.idle()
-	r.clock.advance(32 * time.Second)
+	r.clock.Advance(32 * time.Second)
 	r.in(large(6))
 	r.sent("")
 	r.idle()
@@ -366,7 +366,7 @@ func TestNothingIsKeptForEver(t *testing.T) {
 		}
 	}
 	r.idle()
-	r.clock.advance(65 * time.Second)
+	r.clock.Advance(65 * time.Second)
 	r.idle()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()

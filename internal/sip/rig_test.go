@@ -4,80 +4,30 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"bugle/internal/bugletest/clock"
 )
 
-// testClock stands still until it is advanced; alarms that fall due ring in order on the advancing goroutine.
-type testClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers []*testTimer
+// testClock is a clock.Clock as the stack wants one.
+type testClock struct{ *clock.Clock }
+
+func newTestClock() testClock {
+	return testClock{clock.New(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
 }
 
-type testTimer struct {
-	clock *testClock
-	at    time.Time
-	f     func()
-}
-
-func newTestClock() *testClock { return &testClock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *testClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *testClock) AfterFunc(d time.Duration, f func()) Timer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &testTimer{c, c.now.Add(d), f}
-	c.timers = append(c.timers, t)
-	return t
-}
-
-func (t *testTimer) Stop() bool {
-	t.clock.mu.Lock()
-	defer t.clock.mu.Unlock()
-	i := slices.Index(t.clock.timers, t)
-	if i >= 0 {
-		t.clock.timers = slices.Delete(t.clock.timers, i, i+1)
-	}
-	return i >= 0
-}
-
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	end := c.now.Add(d)
-	for {
-		slices.SortStableFunc(c.timers, func(a, b *testTimer) int { return a.at.Compare(b.at) })
-		if len(c.timers) == 0 || c.timers[0].at.After(end) {
-			break
-		}
-		t := c.timers[0]
-		c.timers = c.timers[1:]
-		if t.at.After(c.now) {
-			c.now = t.at
-		}
-		c.mu.Unlock()
-		t.f()
-		c.mu.Lock()
-	}
-	c.now = end
-	c.mu.Unlock()
-}
+func (c testClock) AfterFunc(d time.Duration, f func()) Timer { return c.Clock.AfterFunc(d, f) }
 
 // rig is a stack on a test clock whose one UDP socket keeps what is sent. Packets are handed in on the test's goroutine, so
 // that everything but the callbacks has happened when in and advance return.
 type rig struct {
 	t        *testing.T
 	s        *Stack
-	clock    *testClock
+	clock    testClock
 	wire     *recorder
 	requests chan *ServerTransaction
 	acks     chan *Message
@@ -195,7 +145,7 @@ func (r *rig) sent(want string) {
 // after advances the clock and checks what that sent.
 func (r *rig) after(d time.Duration, want string) {
 	r.t.Helper()
-	r.clock.advance(d)
+	r.clock.Advance(d)
 	if got := r.out(); got != want {
 		r.t.Errorf("%v later sent %q, want %q", d, got, want)
 	}

@@ -74,7 +74,7 @@ func TestINVITEServerGivesUpWithoutAnACK(t *testing.T) {
 	ended := make(chan error, 1)
 	tx.OnEnd(func() { ended <- tx.Err() })
 	check(t, tx.Reply(500, ""))
-	r.clock.advance(32*sec - 10*ms)
+	r.clock.Advance(32*sec - 10*ms)
 	if n := strings.Count(r.out(), "500"); n != 11 { // now, 0.5, 1.5, 3.5, 7.5, 11.5, ... 31.5
 		t.Errorf("sent %d times", n)
 	}
@@ -97,7 +97,7 @@ func TestINVITEServerOnAStreamDoesNotRepeat(t *testing.T) {
 	if len(conn.queue) != 1 {
 		t.Fatalf("%d responses on the connection", len(conn.queue))
 	}
-	r.clock.advance(31 * sec)
+	r.clock.Advance(31 * sec)
 	if len(conn.queue) != 1 {
 		t.Errorf("%d responses on the connection after 31 s", len(conn.queue))
 	}

@@ -60,8 +60,8 @@ var dialogStates = []struct {
 	{"outbound, refreshing", func(s *server, p *peer) {
 		p.take(s.fuzzDial(p), 200, "callee", []string{"Session-Expires: 90;refresher=uac"}, offerSDP)
 		p.expectRequest(sip.ACK)
-		wait(s.t, "not answered", func() bool { return s.clock.planned() > 0 })
-		s.clock.advance(45 * time.Second)
+		wait(s.t, "not answered", func() bool { return len(s.clock.Pending()) > 0 })
+		s.clock.Advance(45 * time.Second)
 		p.invited = p.expectRequest(sip.INVITE)
 	}},
 }

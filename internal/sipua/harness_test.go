@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bugle"
+	"bugle/internal/bugletest/clock"
 	"bugle/internal/call"
 	"bugle/internal/egress"
 	"bugle/internal/media"
@@ -25,80 +25,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second // how long a test waits for what must come
 
-// testClock is a clock that moves when told to.
-type testClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers []*testTimer
-}
+// testClock is a clock.Clock as the stack wants one.
+type testClock struct{ *clock.Clock }
 
-type testTimer struct {
-	clock *testClock
-	at    time.Time
-	f     func()
-}
+func newTestClock() testClock { return testClock{clock.New(time.Unix(1_800_000_000, 0))} }
 
-func newTestClock() *testClock { return &testClock{now: time.Unix(1_800_000_000, 0)} }
-
-func (c *testClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *testClock) AfterFunc(d time.Duration, f func()) sip.Timer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &testTimer{c, c.now.Add(d), f}
-	c.timers = append(c.timers, t)
-	return t
-}
-
-func (t *testTimer) Stop() bool {
-	t.clock.mu.Lock()
-	defer t.clock.mu.Unlock()
-	i := slices.Index(t.clock.timers, t)
-	if i >= 0 {
-		t.clock.timers = slices.Delete(t.clock.timers, i, i+1)
-	}
-	return i >= 0
-}
-
-// advance moves the clock and runs what is due, in order.
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	end := c.now.Add(d)
-	for {
-		var next *testTimer
-		for _, t := range c.timers {
-			if !t.at.After(end) && (next == nil || t.at.Before(next.at)) {
-				next = t
-			}
-		}
-		if next == nil {
-			break
-		}
-		c.timers = slices.DeleteFunc(c.timers, func(t *testTimer) bool { return t == next })
-		c.now = next.at
-		c.mu.Unlock()
-		next.f()
-		c.mu.Lock()
-	}
-	c.now = end
-	c.mu.Unlock()
-}
-
-func (c *testClock) planned() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.timers)
-}
+func (c testClock) AfterFunc(d time.Duration, f func()) sip.Timer { return c.Clock.AfterFunc(d, f) }
 
 // registrarClock is the same clock for the registrar.
-type registrarClock struct{ *testClock }
+type registrarClock struct{ testClock }
 
 func (c registrarClock) AfterFunc(d time.Duration, f func()) func() bool {
-	return c.testClock.AfterFunc(d, f).Stop
+	return c.Clock.AfterFunc(d, f).Stop
 }
 
 // devices is a Directory from a table.
@@ -248,7 +186,7 @@ type server struct {
 	media     *media.Engine
 	registrar *registrar.Registrar
 	devices   *devices
-	clock     *testClock
+	clock     testClock
 	udp, tcp  netip.AddrPort
 	calls     chan Incoming // what HandleInvite was given
 	sinks     chan *sink    // the sink of each

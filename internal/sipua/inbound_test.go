@@ -252,7 +252,7 @@ func TestALostAckEndsTheCallWithBye(t *testing.T) {
 	next[call.Answered](k)
 	first := p.expect(200)
 	for range 4 { // 0.5, 1, 2, 4 s: the answer is repeated
-		s.clock.advance(4 * time.Second)
+		s.clock.Advance(4 * time.Second)
 		if again := p.expect(200); again.String() != first.String() {
 			t.Fatalf("repeated as\n%s", again)
 		}
@@ -262,7 +262,7 @@ func TestALostAckEndsTheCallWithBye(t *testing.T) {
 			drained = err != nil
 		}
 	}
-	s.clock.advance(32 * time.Second)
+	s.clock.Advance(32 * time.Second)
 	for {
 		m := p.receive()
 		if m.IsRequest() {
@@ -331,7 +331,7 @@ func TestReliableProvisionals(t *testing.T) {
 	if !res.ListHas("Require", "100rel") || res.Header("RSeq") == "" {
 		t.Fatalf("not reliable:\n%s", res)
 	}
-	s.clock.advance(500 * time.Millisecond)
+	s.clock.Advance(500 * time.Millisecond)
 	if again := p.expect(180); again.String() != res.String() {
 		t.Errorf("repeated as\n%s", again)
 	}
@@ -384,7 +384,7 @@ func TestAMissingPrackEndsTheCall(t *testing.T) {
 	in, k := s.incoming()
 	in.Leg.Progress()
 	p.expect(183)
-	s.clock.advance(70 * time.Second)
+	s.clock.Advance(70 * time.Second)
 	for {
 		if m := p.receive(); m.StatusCode() == 504 {
 			p.ack(m, p.target)

@@ -108,7 +108,7 @@ func TestALostAckToAReinviteEndsTheCall(t *testing.T) {
 	_, k := s.answered(p)
 	p.within("INVITE", nil, offerSDP)
 	p.expect(200)
-	s.clock.advance(70 * time.Second)
+	s.clock.Advance(70 * time.Second)
 	for {
 		if m := p.receive(); m.IsRequest() {
 			p.respond(m, 200, "", nil, "")
@@ -281,7 +281,7 @@ func TestWeRefreshTheSessionAsUAS(t *testing.T) {
 	}
 	p.barrier()
 	for range 2 {
-		s.clock.advance(60 * time.Second)
+		s.clock.Advance(60 * time.Second)
 		m := p.expectRequest(sip.UPDATE)
 		if m.Header("Session-Expires") != "120;refresher=uac" || len(m.Body()) != 0 {
 			t.Errorf("%s", m)
@@ -289,14 +289,14 @@ func TestWeRefreshTheSessionAsUAS(t *testing.T) {
 		p.respond(m, 200, "", []string{"Session-Expires: 120;refresher=uac"}, "")
 		p.barrier()
 	}
-	s.clock.advance(60 * time.Second)
+	s.clock.Advance(60 * time.Second)
 	m := p.expectRequest(sip.UPDATE)
 	p.respond(m, 405, "", nil, "") // then with INVITE
 	m = p.expectRequest(sip.INVITE)
 	p.respond(m, 491, "", nil, "") // glare: later
 	p.expectRequest(sip.ACK)
 	p.barrier()
-	s.clock.advance(2 * time.Second)
+	s.clock.Advance(2 * time.Second)
 	m = p.expectRequest(sip.INVITE)
 	if len(m.Body()) == 0 {
 		t.Errorf("%s", m)
@@ -307,7 +307,7 @@ func TestWeRefreshTheSessionAsUAS(t *testing.T) {
 	p.respond(m, 200, "", []string{"Session-Expires: 120;refresher=uac"}, offerSDP)
 	p.expectRequest(sip.ACK)
 	p.barrier()
-	s.clock.advance(60 * time.Second)
+	s.clock.Advance(60 * time.Second)
 	m = p.expectRequest(sip.INVITE) // the 405 to UPDATE is remembered
 	p.respond(m, 481, "", nil, "")
 	p.expectRequest(sip.ACK)
@@ -331,16 +331,16 @@ func TestAPhoneThatDoesNotRefreshIsEnded(t *testing.T) {
 		t.Errorf("%s", res)
 	}
 	p.barrier()
-	s.clock.advance(50 * time.Second)
+	s.clock.Advance(50 * time.Second)
 	p.within("UPDATE", []string{"Supported: timer", "Session-Expires: 90;refresher=uac"}, "")
 	p.expect(200)
-	s.clock.advance(50 * time.Second)
+	s.clock.Advance(50 * time.Second)
 	k.none()
 	p.within("UPDATE", []string{"Supported: timer", "Session-Expires: 60"}, "")
 	if res := p.expect(422); res.Header("Min-SE") != "90" {
 		t.Errorf("%s", res)
 	}
-	s.clock.advance(15 * time.Second)
+	s.clock.Advance(15 * time.Second)
 	p.respond(p.expectRequest(sip.BYE), 200, "", nil, "")
 	if e := next[call.Ended](k); e.Cause != call.RecoveryOnTimerExpire {
 		t.Errorf("%+v", e)
@@ -354,7 +354,7 @@ func TestWeRefreshTheSessionAsUAC(t *testing.T) {
 	p := s.peer("bob")
 	_, k := s.called(p, "Session-Expires: 200;refresher=uac", "Require: timer", "Allow: UPDATE, INVITE")
 	p.barrier()
-	s.clock.advance(100 * time.Second)
+	s.clock.Advance(100 * time.Second)
 	m := p.expectRequest(sip.UPDATE)
 	p.respond(m, 408, "", nil, "")
 	if e := next[call.Ended](k); e.Cause != call.RecoveryOnTimerExpire {

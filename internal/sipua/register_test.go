@@ -187,15 +187,15 @@ func TestTenWrongPasswordsCloseThePairAndNobodyElse(t *testing.T) {
 	for i := range 10 {
 		p.request("REGISTER", "sip:acme.test", []string{authorization(t, res, "REGISTER", "sip:acme.test", "ann", "wrong", 1)}, "")
 		if i >= penaltyDelayed { // the answer is held back; nothing else is planned on this clock
-			wait(t, "no answer is held back", func() bool { return s.clock.planned() == 1 })
-			s.clock.advance(penaltyDelay)
+			wait(t, "no answer is held back", func() bool { return len(s.clock.Pending()) == 1 })
+			s.clock.Advance(penaltyDelay)
 		}
 		res = p.expect(401)
 	}
 	p.request("REGISTER", "sip:acme.test", []string{authorization(t, res, "REGISTER", "sip:acme.test", "ann", "secret", 1)}, "")
 	p.expect(403)
 	s.peer("bob").register(200) // the same address
-	s.clock.advance(penaltyRefused)
+	s.clock.Advance(penaltyRefused)
 	s.peer("ann").register(200)
 }
 
@@ -233,7 +233,7 @@ func TestANonceServesManyRequestsAndNoReplay(t *testing.T) {
 	if res := p.expect(401); !strings.Contains(res.Header("WWW-Authenticate"), "stale=true") {
 		t.Errorf("a replay is answered\n%s", res)
 	}
-	s.clock.advance(nonceLife)
+	s.clock.Advance(nonceLife)
 	p.request("REGISTER", "sip:acme.test", []string{authorization(t, res, "REGISTER", "sip:acme.test", "ann", "secret", 3)}, "")
 	if res := p.expect(401); !strings.Contains(res.Header("WWW-Authenticate"), "stale=true") {
 		t.Errorf("an old nonce is answered\n%s", res)
