@@ -198,8 +198,10 @@ func (k *socket) httpRequest(ctx context.Context, m meta) (*http.Request, error)
 // watch pings, and ends a socket whose client says nothing for too long, or may no longer have it.
 func (k *socket) watch(ctx context.Context) {
 	times := k.server.opts.Sockets
-	idle, ping, renew := time.NewTimer(times.Idle), time.NewTicker(times.Ping), time.NewTicker(socketRenew)
+	idle, absolute := time.NewTimer(times.Idle), time.NewTimer(times.Absolute)
+	ping, renew := time.NewTicker(times.Ping), time.NewTicker(socketRenew)
 	defer idle.Stop()
+	defer absolute.Stop()
 	defer ping.Stop()
 	defer renew.Stop()
 	defer k.end()
@@ -211,6 +213,9 @@ func (k *socket) watch(ctx context.Context) {
 			idle.Reset(times.Idle)
 		case <-idle.C:
 			k.fail("WSG-902", "Idle timeout: nothing was said for too long")
+			return
+		case <-absolute.C: // not by the context: a socket whose context ends can be told nothing any more
+			k.fail("WSG-903", "Absolute timeout: open a new connection")
 			return
 		case <-ping.C:
 			wait, cancel := context.WithTimeout(ctx, times.Pong)

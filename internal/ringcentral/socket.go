@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -197,7 +197,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxFrame)
-	ctx, cancel := context.WithTimeout(s.ctx, s.opts.Sockets.Absolute)
+	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	k := &socket{server: s, conn: conn, http: r, end: cancel, active: make(chan struct{}, maxActive), wake: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
 	defer func() {
@@ -215,12 +215,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	k.running.Go(func() { k.tell(ctx) })
 	k.running.Go(func() { k.watch(ctx) })
 	k.read(ctx)
-	expired := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
 	k.running.Wait()
-	if expired {
-		k.fail("WSG-903", "Absolute timeout: open a new connection")
-	}
 	k.leave()
 }
 
@@ -266,7 +262,7 @@ func (k *socket) open(ctx context.Context) error {
 		return noPermission("SUB-528", permSocket)
 	}
 	if k.session = session.ID; !s.sockets.add(k) {
-		return refuseSocket("WSG-400", "There are too many connections of this session")
+		return refuseSocket("WSG-400", fmt.Sprintf("There are %d connections of this session, and there may be no more", maxSockets))
 	}
 	details := map[string]any{"creationTime": stamp(s.opts.Now()), "maxConnectionsPerSession": maxSockets, "recoveryBufferSize": 10000,
 		"recoveryTimeout": int(s.opts.Sockets.Recovery.Seconds()), "idleTimeout": int(s.opts.Sockets.Idle.Seconds()),
