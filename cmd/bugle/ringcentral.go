@@ -123,13 +123,15 @@ func ended(err error) error {
 // logins let the RingCentral API log in the KAZOO API's users, by their passwords, and its apps.
 type logins struct{ api *crossbar.API }
 
-func loggedIn(p crossbar.Person) ringcentral.Person {
-	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}
+func loggedIn(p crossbar.Person, err error) (ringcentral.Person, error) {
+	if errors.Is(err, crossbar.ErrDisabled) {
+		err = ringcentral.ErrDisabled
+	}
+	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
 }
 
 func (p logins) Person(ctx context.Context, accountID, userID string) (ringcentral.Person, error) {
-	found, err := p.api.Person(ctx, accountID, userID)
-	return loggedIn(found), err
+	return loggedIn(p.api.Person(ctx, accountID, userID))
 }
 
 func (p logins) UserOfEmail(ctx context.Context, address string) (accountID, userID string, err error) {
@@ -142,7 +144,8 @@ func (p logins) AccountOfNumber(ctx context.Context, number string) (string, err
 
 func (p logins) LogIn(ctx context.Context, client netip.Addr, name, accountID, userID, password string) (ringcentral.Person, time.Duration, error) {
 	found, retry, err := p.api.LogIn(ctx, client, name, accountID, userID, password)
-	return loggedIn(found), retry, err
+	person, err := loggedIn(found, err)
+	return person, retry, err
 }
 
 func (p logins) App(ctx context.Context, clientID string) (ringcentral.App, error) {
@@ -155,8 +158,7 @@ func (p logins) App(ctx context.Context, clientID string) (ringcentral.App, erro
 }
 
 func (p logins) Assertion(ctx context.Context, assertion, app string) (ringcentral.Person, error) {
-	found, err := p.api.Assertion(ctx, assertion, app)
-	return loggedIn(found), err
+	return loggedIn(p.api.Assertion(ctx, assertion, app))
 }
 
 func (p logins) Credential(ctx context.Context, accountID, id string) error {

@@ -47,14 +47,21 @@ func (a *App) HasSecret(secret string) bool {
 // ClientAddress is who sends a request, by the same rules as for this API.
 func (a *API) ClientAddress(r *http.Request) netip.Addr { return a.clientAddress(r) }
 
-// Person returns a user, or an account for userID ""; KindUnauthorized for one that is gone or disabled.
+// ErrDisabled, of KindUnauthorized, says of a person that is not let in because it is disabled, or its account is.
+var ErrDisabled = &bugle.Error{Op: "crossbar", Kind: bugle.KindUnauthorized, Message: "the user or the account is disabled"}
+
+// Person returns a user, or an account for userID ""; KindUnauthorized for one that is gone, ErrDisabled for one that is disabled.
 func (a *API) Person(ctx context.Context, accountID, userID string) (Person, error) {
 	who, secret, err := a.signer(ctx, accountID, userID)
 	if err != nil {
 		if k := bugle.KindOf(err); k == bugle.KindUnavailable {
 			return Person{}, err
 		}
-		if f := (*fault)(nil); errors.As(err, &f) && f.status < http.StatusInternalServerError || isMissing(err) {
+		f := (*fault)(nil)
+		switch {
+		case errors.As(err, &f) && f.status == http.StatusUnauthorized:
+			return Person{}, ErrDisabled
+		case f != nil && f.status < http.StatusInternalServerError, isMissing(err):
 			return Person{}, errUnknown
 		}
 		return Person{}, err

@@ -26,13 +26,6 @@ const (
 var contactTypes = []string{"User", "Department", "Announcement", "Voicemail", "SharedLinesGroup", "PagingOnly", "IvrMenu", "ParkLocation", "Limited",
 	"External", "DelegatedLinesGroup", "ApplicationExtension", "Site", "Bot", "Room", "ProxyAdmin", "GroupCallPickup"}
 
-// directoryFault: these calls name a faulty parameter by a code of their own.
-func directoryFault(name string, value any, message string) *fault {
-	f := badParameter(name, value, message)
-	f.code = "ADG-121"
-	return f
-}
-
 // ownAccount makes sure that the account of the path is the caller's: ~, its numeric id, or its own.
 func (c *call) ownAccount() error {
 	own, err := c.server.isOwnAccount(c.ctx, c.args[0], c.who.AccountID)
@@ -69,19 +62,19 @@ func flag(q url.Values, name string, preset bool) (bool, error) {
 	case "false", "False", "0":
 		return false, nil
 	}
-	return false, directoryFault(name, q.Get(name), "it must be true or false")
+	return false, badParameter(name, q.Get(name), "it must be true or false")
 }
 
 func pageOf(q url.Values) (page, perPage int, err error) {
 	if page, err = positive(q.Get("page"), 1, maxPageNum); err != nil {
-		return 0, 0, directoryFault("page", q.Get("page"), "it must be a number from 1")
+		return 0, 0, badParameter("page", q.Get("page"), "it must be a number from 1")
 	}
 	switch text := q.Get("perPage"); text {
 	case "all", "max":
 		perPage = contact.MaxPage
 	default:
 		if perPage, err = positive(text, defaultPage, contact.MaxPage); err != nil {
-			return 0, 0, directoryFault("perPage", text, "it must be a number from 1 to 2000, or max")
+			return 0, 0, badParameter("perPage", text, "it must be a number from 1 to 2000, or max")
 		}
 	}
 	return page, perPage, nil
@@ -102,12 +95,12 @@ func positive(text string, preset, most int) (int, error) {
 func typesOf(names []string, group string) (types []contact.Type, none bool, err error) {
 	for _, name := range names {
 		if !slices.Contains(contactTypes, name) {
-			return nil, false, directoryFault("type", name, "it must be one of "+strings.Join(contactTypes, ", "))
+			return nil, false, badParameter("type", name, "it must be one of "+strings.Join(contactTypes, ", "))
 		}
 		types = append(types, contact.Type(name))
 	}
 	if group != "" && group != "User" && group != "NonUser" {
-		return nil, false, directoryFault("typeGroup", group, "it must be User or NonUser")
+		return nil, false, badParameter("typeGroup", group, "it must be User or NonUser")
 	}
 	if group == "" {
 		return types, false, nil

@@ -131,9 +131,9 @@ func TestSearch(t *testing.T) {
 	}
 	for body, code := range map[string]string{`{"searchFields":["x"]}`: "ADG-121", `{"page":0}`: "ADG-121", `{"perPage":2001}`: "ADG-121", `{"orderBy":[{"fieldName":"x"}]}`: "ADG-121",
 		`{"orderBy":[{"fieldName":"email"},{"fieldName":"lastName"}]}`: "ADG-121", `{"orderBy":[{"fieldName":"email","direction":"up"}]}`: "ADG-121", `{"extensionType":"x"}`: "ADG-121",
-		`{"extensionStatuses":["x"]}`: "ADG-121", `{"searchString":7}`: "CMN-101", `{"searchString":`: "CMN-103", `[]`: "CMN-103", `{"searchString":"` + strings.Repeat("x", 201) + `"}`: "ADG-121"} {
+		`{"extensionStatuses":["x"]}`: "ADG-121", `{"searchString":7}`: "ADG-121", `{"searchString":`: "ADG-112", `[]`: "ADG-112", `{"searchString":"` + strings.Repeat("x", 201) + `"}`: "ADG-121"} {
 		w.api(token, "POST", path, body).fails(t, 400, code)
 	}
-	w.api(token, "POST", path, `{"x":"`+strings.Repeat("x", 70000)+`"}`).fails(t, 413, "CMN-104")
-	w.send("POST", path, "text/plain", "{}", "Authorization", "Bearer "+token).fails(t, 415, "CMN-103")
+	w.api(token, "POST", path, `{"x":"`+strings.Repeat("x", 70000)+`"}`).fails(t, 413, "ADG-112")
+	w.send("POST", path, "text/plain", "{}", "Authorization", "Bearer "+token).fails(t, 415, "ADG-115")
 }

@@ -78,6 +78,23 @@ func faultOf(err error) *fault {
 	return &fault{status: http.StatusInternalServerError, code: "CMN-203", message: "Internal error", err: err}
 }
 
+// inDirectory is the fault by the codes that the calls of the directory have of their own.
+func (f *fault) inDirectory() *fault {
+	code := map[string]string{"CMN-101": "ADG-121", "CMN-103": "ADG-112", "CMN-104": "ADG-112", "CMN-110": "ADG-111", "CMN-201": "ADG-000", "CMN-203": "ADG-001"}[f.code]
+	switch f.status {
+	case http.StatusMethodNotAllowed:
+		code = "ADG-102"
+	case http.StatusUnsupportedMediaType:
+		code = "ADG-115"
+	}
+	if code == "" {
+		return f
+	}
+	own := *f
+	own.code = code
+	return &own
+}
+
 // body is the fault as JSON: the old form at the top, the new one in errors.
 func (f *fault) body() []byte {
 	one := map[string]any{"errorCode": f.code, "message": f.message}

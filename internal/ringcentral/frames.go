@@ -113,10 +113,7 @@ func (k *socket) read(ctx context.Context) {
 		case "ClientRequest":
 			select {
 			case k.active <- struct{}{}:
-				k.running.Go(func() {
-					defer func() { <-k.active }()
-					k.request(ctx, m, body)
-				})
+				k.running.Go(func() { k.request(ctx, m, body) })
 			default:
 				f := &fault{status: http.StatusTooManyRequests, code: "CMN-301", message: "There are ten requests under way"}
 				if k.send("ClientRequest", m.MessageID, f.status, map[string]string{"Retry-After": "1"}, json.RawMessage(f.body())) != nil {
@@ -142,7 +139,8 @@ func parseFrame(text []byte) (m meta, body []byte, ok bool) {
 	return m, body, true
 }
 
-// request answers a call of the API over the socket.
+// request answers a call of the API over the socket, and gives its place among the active ones back before: a client that has read the
+// answer may ask again.
 func (k *socket) request(ctx context.Context, m meta, body []byte) {
 	header := http.Header{}
 	status, answered := http.StatusBadRequest, []byte(nil)
@@ -163,6 +161,7 @@ func (k *socket) request(ctx context.Context, m meta, body []byte) {
 	if len(answered) > 0 && status != http.StatusNotModified {
 		shown = json.RawMessage(answered)
 	}
+	<-k.active
 	if k.send("ClientRequest", m.MessageID, status, headers, shown) != nil {
 		k.end()
 	}

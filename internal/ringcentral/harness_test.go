@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -30,18 +31,21 @@ const (
 // logins are crossbar's people, as the program wires them.
 type logins struct{ *crossbar.API }
 
-func person(p crossbar.Person) ringcentral.Person {
-	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}
+func person(p crossbar.Person, err error) (ringcentral.Person, error) {
+	if errors.Is(err, crossbar.ErrDisabled) {
+		err = ringcentral.ErrDisabled
+	}
+	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
 }
 
 func (l logins) Person(ctx context.Context, accountID, userID string) (ringcentral.Person, error) {
-	p, err := l.API.Person(ctx, accountID, userID)
-	return person(p), err
+	return person(l.API.Person(ctx, accountID, userID))
 }
 
 func (l logins) LogIn(ctx context.Context, client netip.Addr, name, accountID, userID, password string) (ringcentral.Person, time.Duration, error) {
 	p, retry, err := l.API.LogIn(ctx, client, name, accountID, userID, password)
-	return person(p), retry, err
+	who, err := person(p, err)
+	return who, retry, err
 }
 
 func (l logins) App(ctx context.Context, clientID string) (ringcentral.App, error) {
@@ -51,8 +55,7 @@ func (l logins) App(ctx context.Context, clientID string) (ringcentral.App, erro
 }
 
 func (l logins) Assertion(ctx context.Context, assertion, app string) (ringcentral.Person, error) {
-	p, err := l.API.Assertion(ctx, assertion, app)
-	return person(p), err
+	return person(l.API.Assertion(ctx, assertion, app))
 }
 
 func (l logins) Client(r *http.Request) netip.Addr { return l.ClientAddress(r) }

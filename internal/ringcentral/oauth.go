@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -118,16 +119,20 @@ func (s *Server) judge(ctx context.Context, sessionID string) (*login, error) {
 }
 
 func (s *Server) judgeSession(ctx context.Context, session store.OAuthSession) (*login, error) {
-	over := denied("OAU-213", "Token not found: the session has ended")
+	over := refuse(http.StatusUnauthorized, "OAU-213", "Token not found: the session has ended")
 	if !session.Ended.IsZero() {
 		return nil, over
 	}
 	person, err := s.opts.People.Person(ctx, session.AccountID, session.UserID)
 	stamp, credential, _ := strings.Cut(session.Stamp, " ")
+	if unauthorized(err) {
+		over.err = err
+		return nil, over
+	}
 	if err == nil && credential != "" {
 		err = s.opts.People.Credential(ctx, session.AccountID, credential)
 	}
-	if bugle.KindOf(err) == bugle.KindUnauthorized && err != nil || err == nil && person.Stamp != stamp {
+	if unauthorized(err) || err == nil && person.Stamp != stamp {
 		return nil, over
 	}
 	if err != nil {
@@ -138,11 +143,21 @@ func (s *Server) judgeSession(ctx context.Context, session store.OAuthSession) (
 		return who, nil
 	}
 	app, err := s.opts.People.App(ctx, session.AppID)
-	if bugle.KindOf(err) == bugle.KindUnauthorized && err != nil || err == nil && !app.Serves(person) {
+	if unauthorized(err) || err == nil && !app.Serves(person) {
 		return nil, denied("OAU-127", "Invalid client application: it is gone, or disabled")
 	}
 	who.permissions = app.Permissions
 	return who, err
+}
+
+func unauthorized(err error) bool { return err != nil && bugle.KindOf(err) == bugle.KindUnauthorized }
+
+// notThere is the answer to whoever proves to be a person that may not log in any more.
+func notThere(err error) error {
+	if errors.Is(err, ErrDisabled) {
+		return invalidGrant("OAU-236", "Extension is disabled")
+	}
+	return invalidGrant("OAU-232", "Extension not found")
 }
 
 // form is a form of a body, each field once.
@@ -247,7 +262,10 @@ func (c *call) byAssertion(form url.Values, app App) (Person, error) {
 		return Person{}, refuseToken(http.StatusBadRequest, "OAU-250", "invalid_request", "assertion must be a JWT credential")
 	}
 	p, err := c.server.opts.People.Assertion(c.ctx, assertion, app.ID)
-	if err != nil && bugle.KindOf(err) == bugle.KindUnauthorized {
+	switch {
+	case errors.Is(err, ErrDisabled):
+		err = notThere(err)
+	case unauthorized(err):
 		err = invalidGrant("OAU-213", "The assertion is not known, is over, or is for other applications")
 	}
 	return p, err
@@ -282,7 +300,9 @@ func (c *call) byPassword(username, extension, password string) (p Person, err e
 	case bugle.KindOf(err) == bugle.KindLimited:
 		return p, &fault{status: http.StatusTooManyRequests, code: "CMN-301", oauth: "invalid_request", message: "Too many failed logins, try again later",
 			retry: max(retry, time.Second)}
-	case bugle.KindOf(err) == bugle.KindUnauthorized:
+	case errors.Is(err, ErrDisabled): // the password is right
+		return p, notThere(err)
+	case unauthorized(err): // whether there is such an extension is not told
 		return p, invalidGrant("OAU-140", "Invalid resource owner credentials")
 	}
 	return p, err
@@ -348,11 +368,13 @@ func (c *call) byCode(form url.Values, app App) (*answer, error) {
 		return nil, invalidGrant("OAU-211", "code_verifier is not that of code_challenge")
 	}
 	p, err := s.opts.People.Person(c.ctx, d.Account, d.User)
-	if err != nil && bugle.KindOf(err) == bugle.KindUnauthorized || err == nil && p.Stamp != d.Stamp {
-		return nil, invalidGrant("OAU-211", "The user may not log in, or has another password since")
-	}
-	if err != nil {
+	switch {
+	case unauthorized(err):
+		return nil, notThere(err)
+	case err != nil:
 		return nil, err
+	case p.Stamp != d.Stamp:
+		return nil, invalidGrant("OAU-211", "The user has another password since")
 	}
 	return c.begin(form, app, p, hash)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"bugle"
 	"bugle/internal/contact"
 )
 
@@ -34,6 +35,9 @@ type App struct {
 func (a *App) Serves(p Person) bool {
 	return a.AccountID == p.AccountID || slices.Contains(p.Above, a.AccountID)
 }
+
+// ErrDisabled is in the chain of an error of KindUnauthorized when the person is there, but is disabled, or the account is.
+var ErrDisabled = &bugle.Error{Op: "ringcentral", Kind: bugle.KindUnauthorized, Message: "the user or the account is disabled"}
 
 // People are who may log in. KindUnauthorized is the answer to what is wrong, gone or disabled.
 type People interface {

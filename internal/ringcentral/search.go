@@ -38,37 +38,37 @@ const maxSearch = 200 // characters
 
 func (r *searchRequest) check() error {
 	if len(r.SearchString) > maxSearch {
-		return directoryFault("searchString", nil, "it has at most 200 characters")
+		return badParameter("searchString", nil, "it has at most 200 characters")
 	}
 	for _, field := range r.SearchFields {
 		if !slices.Contains(searchFields, field) {
-			return directoryFault("searchFields", field, "it must be one of "+strings.Join(searchFields, ", "))
+			return badParameter("searchFields", field, "it must be one of "+strings.Join(searchFields, ", "))
 		}
 	}
 	if len(r.OrderBy) > len(searchFields) {
-		return directoryFault("orderBy", nil, "there are at most seven")
+		return badParameter("orderBy", nil, "there are at most seven")
 	}
 	for i, by := range r.OrderBy {
 		at := "orderBy[" + strconv.Itoa(i) + "]"
 		switch {
 		case !slices.Contains(searchFields, by.FieldName):
-			return directoryFault(at+".fieldName", by.FieldName, "it must be one of "+strings.Join(searchFields, ", "))
+			return badParameter(at+".fieldName", by.FieldName, "it must be one of "+strings.Join(searchFields, ", "))
 		case by.Direction != "" && by.Direction != "Asc" && by.Direction != "Desc":
-			return directoryFault(at+".direction", by.Direction, "it must be Asc or Desc")
+			return badParameter(at+".direction", by.Direction, "it must be Asc or Desc")
 		case by.Index == nil && len(r.OrderBy) > 1, by.Index != nil && *by.Index < 1:
-			return directoryFault(at+".index", nil, "it must be a number from 1")
+			return badParameter(at+".index", nil, "it must be a number from 1")
 		}
 	}
 	for _, status := range r.ExtensionStatuses {
 		if !slices.Contains([]string{"Enabled", "Disabled", "NotActivated", "Frozen", "Unassigned"}, status) {
-			return directoryFault("extensionStatuses", status, "it must be Enabled, Disabled, NotActivated, Frozen or Unassigned")
+			return badParameter("extensionStatuses", status, "it must be Enabled, Disabled, NotActivated, Frozen or Unassigned")
 		}
 	}
 	if r.Page != nil && (*r.Page < 1 || *r.Page > maxPageNum) {
-		return directoryFault("page", *r.Page, "it must be a number from 1")
+		return badParameter("page", *r.Page, "it must be a number from 1")
 	}
 	if r.PerPage != nil && (*r.PerPage < 1 || *r.PerPage > contact.MaxPage) {
-		return directoryFault("perPage", *r.PerPage, "it must be a number from 1 to 2000")
+		return badParameter("perPage", *r.PerPage, "it must be a number from 1 to 2000")
 	}
 	return nil
 }

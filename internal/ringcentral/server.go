@@ -235,6 +235,9 @@ func (c *call) answer() (status int, body []byte) {
 }
 
 func (c *call) refused(f *fault) (int, []byte) {
+	if strings.Contains(c.http.URL.Path, "/directory/") {
+		f = f.inDirectory()
+	}
 	level := slog.LevelDebug
 	if f.status >= http.StatusInternalServerError {
 		level = slog.LevelError
@@ -309,8 +312,13 @@ func (c *call) object(v any, emptyAllowed bool) error {
 	if text == "" && emptyAllowed {
 		return nil
 	}
-	if media, _, _ := strings.Cut(c.http.Header.Get("Content-Type"), ";"); media != "" && !strings.EqualFold(strings.TrimSpace(media), "application/json") &&
-		c.socket == nil {
+	media, _, _ := strings.Cut(c.http.Header.Get("Content-Type"), ";")
+	switch {
+	case c.socket != nil: // whose messages are JSON as they are
+	case media == "" && text != "":
+		return &fault{status: http.StatusBadRequest, code: "CMN-110", message: "Header Content-Type should be specified: application/json",
+			extra: map[string]any{"headerName": "Content-Type"}}
+	case media != "" && !strings.EqualFold(strings.TrimSpace(media), "application/json"):
 		return refuse(http.StatusUnsupportedMediaType, "CMN-103", "The body must be application/json")
 	}
 	if !strings.HasPrefix(text, "{") {

@@ -32,7 +32,10 @@ func (c *call) byRefresh(form url.Values, app App) (*answer, error) {
 		return nil, invalidGrant("OAU-210", "The refresh token is over")
 	}
 	if _, err := s.judge(c.ctx, session.ID); err != nil {
-		if f := faultOf(err); f.status == http.StatusUnauthorized {
+		switch f := faultOf(err); {
+		case unauthorized(f.err):
+			return nil, notThere(err)
+		case f.status == http.StatusUnauthorized:
 			return nil, invalidGrant(f.code, f.message)
 		}
 		return nil, err
