@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -127,7 +128,7 @@ func loggedIn(p crossbar.Person, err error) (ringcentral.Person, error) {
 	if errors.Is(err, crossbar.ErrDisabled) {
 		err = ringcentral.ErrDisabled
 	}
-	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
+	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, MainNumber: p.MainNumber, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
 }
 
 func (p logins) Person(ctx context.Context, accountID, userID string) (ringcentral.Person, error) {
@@ -163,6 +164,10 @@ func (p logins) Assertion(ctx context.Context, assertion, app string) (ringcentr
 
 func (p logins) Credential(ctx context.Context, accountID, id string) error {
 	return p.api.Credential(ctx, accountID, id)
+}
+
+func (p logins) Photo(ctx context.Context, accountID, userID string) (content io.ReadCloser, contentType, etag string, err error) {
+	return p.api.Photo(ctx, accountID, userID)
 }
 
 func (p logins) Client(r *http.Request) netip.Addr { return p.api.ClientAddress(r) }

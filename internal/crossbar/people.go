@@ -21,6 +21,7 @@ import (
 // Person is a user as another edge needs it, or an account itself.
 type Person struct {
 	AccountID, Company string
+	MainNumber         string // the account's external caller id, "" unless it is in E.164
 	UserID             string // "" for the account itself
 	Admin              bool
 	// Stamp changes with the password, or the account's API key: what was got by the old one ends.
@@ -70,8 +71,11 @@ func (a *API) Person(ctx context.Context, accountID, userID string) (Person, err
 	if err != nil {
 		return Person{}, err
 	}
-	stamp := sha256.Sum256(secret)
-	return Person{AccountID: accountID, UserID: userID, Company: cmp.Or(stringAt(body, "org"), who.account.view.Name), Admin: who.admin,
+	stamp, main := sha256.Sum256(secret), bugle.International(who.account.view.CallerID.ExternalNumber)
+	if !bugle.IsE164(main) {
+		main = ""
+	}
+	return Person{MainNumber: main, AccountID: accountID, UserID: userID, Company: cmp.Or(stringAt(body, "org"), who.account.view.Name), Admin: who.admin,
 		Stamp: hex.EncodeToString(stamp[:16]), Above: who.account.tree}, nil
 }
 

@@ -2,10 +2,14 @@ package crossbar
 
 import (
 	"bytes"
+	"context"
 	"image"
+	"io"
 	"net/http"
+	"os"
 	"strings"
 
+	"bugle"
 	"bugle/internal/store"
 )
 
@@ -19,6 +23,8 @@ func personShapes(document string) map[string]shape {
 		"PUT {id}/photo":    {summary: "Upload the photo: JPEG or PNG", gives: refTo(document), revised: true},
 		"DELETE {id}/photo": {summary: "Remove the photo", gives: refTo(document), revised: true}}
 }
+
+const etagLength = 32 // of the hash of a photo
 
 const photoAllowed = "a photo is a JPEG or PNG of at most 5 MB and 40 megapixels"
 
@@ -101,8 +107,8 @@ func (req *request) setPhoto(res *resource, photo map[string]any) (*reply, error
 // showImage writes into a user document which photo there is: that is how a change of it comes into the change log.
 func showImage(doc, private map[string]any) {
 	delete(doc, "profile_image")
-	if sum := stringAt(private, PrivatePhoto+"."+PrivateBlob); len(sum) >= 32 {
-		doc["profile_image"] = map[string]any{"etag": sum[:32], "content_type": stringAt(private, PrivatePhoto+".type")}
+	if sum := stringAt(private, PrivatePhoto+"."+PrivateBlob); len(sum) >= etagLength {
+		doc["profile_image"] = map[string]any{"etag": sum[:etagLength], "content_type": stringAt(private, PrivatePhoto+".type")}
 	}
 }
 
@@ -111,22 +117,40 @@ func (req *request) downloadPhoto(res *resource) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := d.ID
+	content, kind, sum, err := req.api.photo(req.ctx, &d)
+	if err != nil {
+		return nil, req.missing(err, d.ID)
+	}
+	return &reply{status: http.StatusOK, revision: sum, file: &file{contentType: kind, name: d.ID + "." + strings.TrimPrefix(kind, "image/"),
+		content: content}}, nil
+}
+
+// photo opens the picture of a document; KindNotFound when it has none.
+func (a *API) photo(ctx context.Context, d *store.Document) (content *os.File, kind, sum string, err error) {
 	private, err := parseObject(orEmpty(d.Private))
 	if err != nil {
-		return nil, err
+		return nil, "", "", err
 	}
-	sum, kind := stringAt(private, PrivatePhoto+"."+PrivateBlob), stringAt(private, PrivatePhoto+".type")
-	if sum == "" {
-		return nil, badIdentifier(id)
+	sum, kind = stringAt(private, PrivatePhoto+"."+PrivateBlob), stringAt(private, PrivatePhoto+".type")
+	if len(sum) < etagLength {
+		return nil, "", "", &bugle.Error{Op: "crossbar.photo", Kind: bugle.KindNotFound, Message: "there is no photo"}
 	}
-	if req.api.opts.Blobs == nil {
-		return nil, unavailable(nil)
+	if a.opts.Blobs == nil {
+		return nil, "", "", unavailable(nil)
 	}
-	content, err := req.api.opts.Blobs.Open(req.ctx, req.account.id, sum)
+	content, err = a.opts.Blobs.Open(ctx, d.AccountID, sum)
+	return content, kind, sum, err
+}
+
+// Photo returns the picture of a user, which the caller closes, and the etag that profile_image tells; KindNotFound when there is none.
+func (a *API) Photo(ctx context.Context, accountID, userID string) (content io.ReadCloser, contentType, etag string, err error) {
+	d, err := a.get(ctx, accountID, TypeUser, userID)
 	if err != nil {
-		return nil, req.missing(err, id)
+		return nil, "", "", err
 	}
-	return &reply{status: http.StatusOK, revision: sum, file: &file{contentType: kind, name: id + "." + strings.TrimPrefix(kind, "image/"),
-		content: content}}, nil
+	opened, kind, sum, err := a.photo(ctx, &d)
+	if err != nil {
+		return nil, "", "", err
+	}
+	return opened, kind, sum[:etagLength], nil
 }

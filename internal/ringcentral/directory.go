@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,7 @@ import (
 const (
 	defaultPage = 1000
 	maxPageNum  = 1 << 30
+	maxPicture  = 8 << 20 // bytes; what is kept is much smaller
 )
 
 // contactTypes are what a client may ask for; those that bugle has none of find nothing.
@@ -137,7 +139,7 @@ func (c *call) entries() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	tag := fmt.Sprintf(`"%d-%x"`, revision, hashQuery(c.who.AccountID, c.who.Company, q))
+	tag := fmt.Sprintf(`"%d-%x"`, revision, hashQuery(q, c.who.AccountID, c.who.Company, c.who.MainNumber, c.base()))
 	if c.header.Set("ETag", tag); matches(c.http.Header, tag) {
 		return &answer{status: http.StatusNotModified}, nil
 	}
@@ -153,9 +155,10 @@ func (c *call) entries() (*answer, error) {
 	return ok(c.listing(list.Contacts, list.Total, page, perPage, federated))
 }
 
-func hashQuery(accountID, company string, q url.Values) uint64 {
+// hashQuery is of what makes a list beside the contacts.
+func hashQuery(q url.Values, beside ...string) uint64 {
 	sum := fnv.New64a()
-	sum.Write([]byte(accountID + "\x00" + company + "\x00" + q.Encode()))
+	sum.Write([]byte(strings.Join(append(beside, q.Encode()), "\x00")))
 	return sum.Sum64()
 }
 
@@ -185,7 +188,7 @@ func (c *call) listing(list []contact.Contact, total, page, perPage int, withAcc
 
 // record is a contact of the directory as clients read it.
 func (c *call) record(e *contact.Contact, withAccount bool) map[string]any {
-	out := snapshot(e)
+	out := snapshot(e, c.base())
 	if out["site"] = map[string]any{"id": e.Site.NumericID, "name": e.Site.Name}; e.Site.Code != "" {
 		out["site"].(map[string]any)["code"] = e.Site.Code
 	}
@@ -196,7 +199,11 @@ func (c *call) record(e *contact.Contact, withAccount bool) map[string]any {
 		}
 	}
 	if delete(out, "account"); withAccount {
-		out["account"] = map[string]any{"id": e.AccountNumericID, "companyName": c.who.Company}
+		company := map[string]any{"id": e.AccountNumericID, "companyName": c.who.Company}
+		if main := c.who.MainNumber; main != "" {
+			company["mainNumber"] = map[string]any{"phoneNumber": main, "formattedPhoneNumber": formatted(main)}
+		}
+		out["account"] = company
 	}
 	for _, n := range out["phoneNumbers"].([]map[string]any) {
 		if shown := formatted(n["phoneNumber"].(string)); shown != "" {
@@ -214,8 +221,8 @@ func formatted(number string) string {
 	return phonenumbers.Format(parsed, phonenumbers.INTERNATIONAL)
 }
 
-// snapshot is a contact as events and lists have it.
-func snapshot(e *contact.Contact) map[string]any {
+// snapshot is a contact as events and lists have it; base begins its links, "" for none of them.
+func snapshot(e *contact.Contact, base string) map[string]any {
 	out := map[string]any{"id": e.NumericID, "type": string(e.Type), "status": string(e.Status), "account": map[string]any{"id": e.AccountNumericID},
 		"site": map[string]any{"id": e.Site.NumericID, "name": e.Site.Name}}
 	for key, text := range map[string]string{"firstName": e.FirstName, "lastName": e.LastName, "name": e.Name, "department": e.Department, "email": e.Email,
@@ -232,7 +239,10 @@ func snapshot(e *contact.Contact) map[string]any {
 	}
 	out["phoneNumbers"] = numbers
 	if e.ImageETag != "" {
-		out["profileImage"] = map[string]any{"etag": e.ImageETag}
+		image := map[string]any{"etag": e.ImageETag}
+		if out["profileImage"] = image; base != "" {
+			image["uri"] = base + "/restapi/v1.0/account/" + e.AccountNumericID + "/extension/" + e.NumericID + "/profile-image"
+		}
 	}
 	return out
 }
@@ -273,7 +283,59 @@ func (c *call) account() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(map[string]any{"uri": c.base() + "/restapi/v1.0/account/" + id, "id": n, "status": "Confirmed", "companyName": c.who.Company})
+	out := map[string]any{"uri": c.base() + "/restapi/v1.0/account/" + id, "id": n, "status": "Confirmed", "companyName": c.who.Company}
+	if c.who.MainNumber != "" {
+		out["mainNumber"] = c.who.MainNumber
+	}
+	return ok(out)
+}
+
+// extensionOfPath is the contact that the path names as an extension, ~ for one's own.
+func (c *call) extensionOfPath() (contact.Contact, error) {
+	id := c.args[1]
+	if id == "~" {
+		if id = c.who.UserID; id == "" {
+			return contact.Contact{}, refuse(http.StatusUnauthorized, "CMN-405", "Login to extension required: an API key is of no extension")
+		}
+	}
+	found, err := c.server.opts.Contacts.Get(c.ctx, c.who.AccountID, id)
+	if err != nil && bugle.KindOf(err) == bugle.KindNotFound {
+		err = noResource("extensionId")
+	}
+	return found, err
+}
+
+// profileImage answers the picture of a contact itself.
+func (c *call) profileImage() (*answer, error) {
+	if err := c.mayReadDirectory(); err != nil {
+		return nil, err
+	}
+	if c.socket != nil {
+		return nil, refuse(http.StatusNotImplemented, "CMN-202", "Pictures do not go over a socket")
+	}
+	found, err := c.extensionOfPath()
+	if err != nil {
+		return nil, err
+	}
+	content, kind, etag, err := c.server.opts.People.Photo(c.ctx, c.who.AccountID, found.ID)
+	if err != nil && bugle.KindOf(err) == bugle.KindNotFound {
+		return nil, noResource("extensionId")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	tag := `"` + etag + `"`
+	c.header.Set("Cache-Control", "private, no-cache")
+	if c.header.Set("ETag", tag); matches(c.http.Header, tag) {
+		return &answer{status: http.StatusNotModified}, nil
+	}
+	picture, err := io.ReadAll(io.LimitReader(content, maxPicture))
+	if err != nil {
+		return nil, err
+	}
+	c.header.Set("Content-Type", kind)
+	return &answer{status: http.StatusOK, page: picture}, nil
 }
 
 // extension answers what clients ask of the person who is logged in, or of another of the account.
@@ -281,16 +343,7 @@ func (c *call) extension() (*answer, error) {
 	if err := c.mayReadDirectory(); err != nil {
 		return nil, err
 	}
-	id := c.args[1]
-	if id == "~" {
-		if id = c.who.UserID; id == "" {
-			return nil, refuse(http.StatusUnauthorized, "CMN-405", "Login to extension required: an API key is of no extension")
-		}
-	}
-	found, err := c.server.opts.Contacts.Get(c.ctx, c.who.AccountID, id)
-	if err != nil && bugle.KindOf(err) == bugle.KindNotFound {
-		return nil, noResource("extensionId")
-	}
+	found, err := c.extensionOfPath()
 	if err != nil {
 		return nil, err
 	}

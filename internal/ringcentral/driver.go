@@ -1,6 +1,7 @@
 package ringcentral
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -182,18 +183,20 @@ func batches(events []contact.Event) [][]contact.Event {
 }
 
 // told are the events of one notification as its body.
-func told(events []contact.Event, changes bool) map[string]any {
+func (s *Server) told(events []contact.Event, t *terms) map[string]any {
+	base := cmp.Or(s.opts.PublicURL, t.Base)
+
 	list := make([]map[string]any, len(events))
 	for i := range events {
 		e := &events[i]
-		list[i] = snapshot(&e.Contact)
+		list[i] = snapshot(&e.Contact, base)
 		list[i]["eventType"] = string(e.Kind)
-		if !changes || e.Kind != contact.Update {
+		if !t.IncludeChanges || e.Kind != contact.Update {
 			continue
 		}
 		list[i]["changedFields"] = e.Changed
 		if e.Previous != nil {
-			before, previous := snapshot(e.Previous), map[string]any{}
+			before, previous := snapshot(e.Previous, base), map[string]any{}
 			for _, field := range e.Changed {
 				previous[field] = before[field] // null for what was not there
 			}
@@ -218,7 +221,7 @@ func (s *Server) notifications(ctx context.Context, u *store.Subscription, event
 		for i := range part {
 			keys[i] = part[i].Contact.ID
 		}
-		d, err := s.delivery(u, &t, notice{Event: t.Directory, OwnerID: owner, Body: told(part, t.IncludeChanges)})
+		d, err := s.delivery(u, &t, notice{Event: t.Directory, OwnerID: owner, Body: s.told(part, &t)})
 		if err != nil {
 			return nil, err
 		}

@@ -335,7 +335,7 @@ func (k *socket) advance(ctx context.Context) error {
 		for i := range events {
 			cursor = events[i].Cursor
 			n := notice{UUID: eventUUID(id, cursor), Event: t.Directory, Timestamp: stamp(k.server.opts.Now()), SubscriptionID: id, OwnerID: owner,
-				Body: told(events[i:i+1], t.IncludeChanges)}
+				Body: k.server.told(events[i:i+1], &t)}
 			if err := k.sendAt("ServerNotification", n.UUID, http.StatusOK, nil, n, id, cursor); errors.Is(err, errReplaced) {
 				return nil
 			} else if err != nil {

@@ -35,7 +35,7 @@ func person(p crossbar.Person, err error) (ringcentral.Person, error) {
 	if errors.Is(err, crossbar.ErrDisabled) {
 		err = ringcentral.ErrDisabled
 	}
-	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
+	return ringcentral.Person{AccountID: p.AccountID, Company: p.Company, MainNumber: p.MainNumber, UserID: p.UserID, Admin: p.Admin, Stamp: p.Stamp, Credential: p.Credential, Above: p.Above}, err
 }
 
 func (l logins) Person(ctx context.Context, accountID, userID string) (ringcentral.Person, error) {
@@ -113,7 +113,11 @@ func worldOn(t *testing.T, s *store.Store, more ...func(*ringcentral.Options)) *
 	if w.sealer, err = store.NewSealer(bytes.Repeat([]byte{7}, 32)); err != nil {
 		t.Fatal(err)
 	}
-	if w.kazoo, err = crossbar.New(crossbar.Options{Store: w.store, Sealer: w.sealer, Now: w.clock.now, HashCost: crossbar.HashCost{Passes: 1, Memory: 8},
+	blobs, err := store.NewBlobs(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.kazoo, err = crossbar.New(crossbar.Options{Store: w.store, Blobs: blobs, Sealer: w.sealer, Now: w.clock.now, HashCost: crossbar.HashCost{Passes: 1, Memory: 8},
 		Limits: crossbar.Limits{Anonymous: 1_000_000}}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ringcentral
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 // Person is who is logged in: a user, or an account itself.
 type Person struct {
 	AccountID, Company string
+	MainNumber         string // of the company, in E.164; "" when none is known
 	UserID             string // "" for the account itself
 	Admin              bool
 	Stamp              string   // changes when what the person logged in with does
@@ -55,6 +57,8 @@ type People interface {
 	Assertion(ctx context.Context, assertion, app string) (Person, error)
 	// Credential returns nil while a JWT credential is good.
 	Credential(ctx context.Context, accountID, id string) error
+	// Photo returns a user's picture, which the caller closes; KindNotFound when there is none.
+	Photo(ctx context.Context, accountID, userID string) (content io.ReadCloser, contentType, etag string, err error)
 	// Client is who sends a request.
 	Client(r *http.Request) netip.Addr
 }

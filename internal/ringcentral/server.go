@@ -139,6 +139,7 @@ func routes() []route {
 		{method: "POST", path: "/restapi/oauth/wstoken", group: light, run: (*call).socketToken},
 		{method: "GET", path: account, group: light, run: (*call).account},
 		{method: "GET", path: account + "/extension/*", group: light, run: (*call).extension},
+		{method: "GET", path: account + "/extension/*/profile-image", group: light, run: (*call).profileImage},
 		{method: "GET", path: account + "/directory/entries", group: medium, run: (*call).entries},
 		{method: "GET", path: account + "/directory/entries/*", group: medium, run: (*call).entry},
 		{method: "POST", path: account + "/directory/entries/search", group: heavy, run: (*call).search},

@@ -18,6 +18,7 @@ import (
 type wire struct {
 	t    *testing.T
 	conn *websocket.Conn
+	at   string // host and port of the server
 	last struct { // the place that was told last
 		Token    string
 		Sequence int64
@@ -50,7 +51,7 @@ func dial(t *testing.T, server *httptest.Server, query string) *wire {
 	}
 	conn.SetReadLimit(1 << 20)
 	t.Cleanup(func() { conn.CloseNow() })
-	return &wire{t: t, conn: conn}
+	return &wire{t: t, conn: conn, at: strings.TrimPrefix(server.URL, "http://")}
 }
 
 // next is the next message; its type is "" when the socket was closed.

@@ -40,6 +40,7 @@ type terms struct {
 	Former         string    `json:"former,omitempty"`
 	FormerUntil    time.Time `json:"former_until,omitzero"`
 	IncludeChanges bool      `json:"include_changes,omitempty"`
+	Base           string    `json:"base,omitempty"` // what its owner called the server: links in events begin with it
 }
 
 func (t *terms) set(f filters) {
@@ -136,7 +137,7 @@ func (c *call) createSubscription() (*answer, error) {
 		return nil, err
 	}
 	now := c.server.opts.Now()
-	t := terms{ExpiresIn: int64(life / time.Second), Created: now, IncludeChanges: r.IncludeChanges != nil && *r.IncludeChanges}
+	t := terms{ExpiresIn: int64(life / time.Second), Created: now, IncludeChanges: r.IncludeChanges != nil && *r.IncludeChanges, Base: c.base()}
 	t.set(f)
 	u := store.Subscription{ID: uuid(), AccountID: c.who.AccountID, UserID: c.who.UserID, AppID: c.who.session.AppID, Transport: r.DeliveryMode.TransportType,
 		Follows: f.follows()}
