@@ -18,7 +18,7 @@ import (
 type wire struct {
 	t    *testing.T
 	conn *websocket.Conn
-	at   string // host and port of the server
+	at   string   // host and port of the server
 	last struct { // the place that was told last
 		Token    string
 		Sequence int64
