@@ -38,6 +38,9 @@ func alike(t map[string]any) string {
 	if account, ok := t["account"].(map[string]any); ok {
 		t["account"] = map[string]any{"id": account["id"]}
 	}
+	if image, ok := t["profileImage"].(map[string]any); ok { // where it is depends on how one asks
+		t["profileImage"] = map[string]any{"etag": image["etag"]}
+	}
 	numbers := []any{}
 	if list, ok := t["phoneNumbers"].([]any); ok {
 		for _, n := range list {

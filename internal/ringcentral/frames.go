@@ -334,7 +334,7 @@ func (k *socket) advance(ctx context.Context) error {
 		}
 		for i := range events {
 			cursor = events[i].Cursor
-// Of the change, not of now: who is told again reads the same bytes.
+			// Of the change, not of now: who is told again reads the same bytes.
 			n := notice{UUID: eventUUID(id, cursor), Event: t.Directory, Timestamp: stamp(events[i].At), SubscriptionID: id, OwnerID: owner,
 				Body: k.server.told(events[i:i+1], &t)}
 			if err := k.sendAt("ServerNotification", n.UUID, http.StatusOK, nil, n, id, cursor); errors.Is(err, errReplaced) {
