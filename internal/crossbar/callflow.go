@@ -183,7 +183,12 @@ func (e *edit) checkFlow(flow map[string]any) {
 				map[string]any{"message": "Field is required but missing", "value": shown(node)})
 		}
 	})
-	for _, p := range e.req.api.opts.Flows.CheckFlow(appendTree(nil, flow)) {
+	e.plainNodes(flow)
+	problems := e.req.api.opts.Flows.CheckFlow(appendTree(nil, flow))
+	if len(problems) > 0 && e.lenientNodes(flow) {
+		problems = e.req.api.opts.Flows.CheckFlow(appendTree(nil, flow))
+	}
+	for _, p := range problems {
 		path := "flow"
 		if p.Path != "" {
 			path += "." + p.Path
@@ -197,6 +202,36 @@ func (e *edit) checkFlow(flow map[string]any) {
 		}
 		e.errs.add(path, p.Code, detail)
 	}
+}
+
+// lenientNodes mends types in the data of a flow's nodes, where nothing else is wrong with it: UIs send "20" for the seconds of a
+// timeout. It reports whether it changed anything.
+func (e *edit) lenientNodes(flow map[string]any) (changed bool) {
+	all := e.req.api.schemas
+	walkFlow(flow, func(node map[string]any, _ []string) {
+		data, ok := node["data"].(map[string]any)
+		if schema := all.compiled["callflows."+stringAt(node, "module")]; ok && schema != nil {
+			if failed := validation(schema, data); failed != nil && coerce(failed, data) {
+				changed = true
+			}
+		}
+	})
+	return changed
+}
+
+// plainNodes writes the whole numbers in the data of a flow's nodes as the modules read them, and refuses those that are too large.
+func (e *edit) plainNodes(flow map[string]any) {
+	all := e.req.api.schemas
+	walkFlow(flow, func(node map[string]any, path []string) {
+		data, _ := node["data"].(map[string]any)
+		if data == nil || !oddNumber(data) {
+			return
+		}
+		at := append(append([]string{"flow"}, path...), "data")
+		for _, large := range all.plain(all.tree["callflows."+stringAt(node, "module")], data) {
+			e.errs.add(fieldPath(append(at, large...)...), "maximum", tooLargeNumber(instance(data, large)))
+		}
+	})
 }
 
 func callflowKeys(e *edit) []store.Key {

@@ -43,7 +43,7 @@ password what ` + "`user_auth`" + ` takes as credentials, or the MD5 of the API 
 
 PUT creates, POST replaces every key, PATCH merges (` + "`null`" + ` removes a key), DELETE removes; a document is not
 written by a request without a body. A POST with ` + "`verb`" + ` in the envelope or the query
-string is taken for that verb. ` + "`If-Match` with a `revision`" + ` guards a write, ` + "`If-None-Match`" + ` saves reading what is known. Lists come in pages:
+string is taken for that verb. ` + "`If-Match` with a `revision`" + ` or an ETag guards a write, ` + "`If-None-Match`" + ` with an ETag saves reading what is known. Lists come in pages:
 ` + "`page_size` (50, at most 10000), `start_key` (the `next_start_key` of the page before), `end_key` (likewise: the last page ends there),\n`paginate=false`, `descending=true`, `is_chunked` and `chunk_size`" + `, and can be filtered, each as often as needed:
 ` + "`filter_{key}`, `filter_not_{key}`, `has_key`, `key_missing`, `has_value`, `value_missing`, `created_from`,\n`created_to`, `modified_from`, `modified_to`" + ` (Gregorian seconds).
 
@@ -55,7 +55,10 @@ A request costs a token of its account's and address's bucket: 2,000 at once, 50
 requests a minute, and bodies of at most 64 KiB; with one, 8 MB. ` + "`tokens`" + ` in the envelope tells what is left; 429 tells in ` + "`Retry-After`" + ` when
 to come back. The operator sets these numbers. Where several things are wrong with a request, the first of these is told: version,
 body (400, 413), token (401), verb (405), account (404), authentication (401), authorisation (403), body's type (415), Accept (406),
-document (404) and its validation (400), If-Match (412).
+document (404) and its validation (400), If-Match (412). What is wrong with the fields of a document is told all at once, as
+` + "`{path: {code: {message, …}}}`; what a code of one field says once more, as of a second number that is taken, stands in its `also`" + `.
+
+Types are taken leniently where nothing else is wrong, also in the data of a callflow's nodes: ` + "`\"20\"` is 20, `\"true\"` is true, `20.0`" + ` is 20.
 
 An id that names nothing is accepted, since clients save in any order, and is told in ` + "`_read_only.references` (`path`, `id`)" + ` of the
 document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `, a group's members, a set's rules), in the same

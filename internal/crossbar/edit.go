@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"bugle"
@@ -354,22 +353,6 @@ func distinct[T comparable](list []T) []T {
 	return out
 }
 
-// precondition judges If-Match. RFC 9110 §13.1.1
-func (req *request) precondition(rev string) error {
-	header := strings.Join(req.http.Header.Values("If-Match"), ",")
-	if header == "" {
-		return nil
-	}
-	for _, tag := range strings.Split(header, ",") {
-		tag = strings.TrimSpace(tag)
-		if rev != "" && (tag == "*" || strings.Trim(tag, `"`) == rev && !strings.HasPrefix(tag, "W/")) {
-			return nil
-		}
-	}
-	return &fault{status: http.StatusPreconditionFailed, message: "precondition_failed",
-		data: say("the resource has another revision")}
-}
-
 // conflicts says which of the document's unique values are taken, all of them. It returns nil when none is any more.
 func (e *edit) conflicts(err error) error {
 	var unique *bugle.Error
@@ -437,7 +420,7 @@ func (req *request) fetch(res *resource) (*reply, error) {
 }
 
 func (req *request) documentOrNotModified(res *resource, d *store.Document) (*reply, error) {
-	if res.compose == nil && req.matches(d.Rev) {
+	if res.compose == nil && !refers(d) && req.matches(d.Rev) {
 		return &reply{status: http.StatusNotModified, revision: d.Rev}, nil
 	}
 	if res.compose == nil && len(res.secrets) == 0 && !refers(d) && len(d.Body) > 2 && d.Body[0] == '{' {
@@ -449,7 +432,13 @@ func (req *request) documentOrNotModified(res *resource, d *store.Document) (*re
 	if err != nil {
 		return nil, err
 	}
-	return req.documentReply(res, d, doc)
+	answer, err := req.documentReply(res, d, doc)
+	if err != nil {
+		return nil, err
+	}
+	_, told := doc["_read_only"]
+	req.tag(answer, told || res.compose != nil)
+	return answer, nil
 }
 
 // readable is a document as this reader may see it.
@@ -465,17 +454,6 @@ func (req *request) readable(res *resource, d *store.Document) (map[string]any, 
 		removeAt(doc, path)
 	}
 	return doc, nil
-}
-
-// matches judges If-None-Match. RFC 9110 §13.1.2
-func (req *request) matches(rev string) bool {
-	for _, tag := range strings.Split(strings.Join(req.http.Header.Values("If-None-Match"), ","), ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-		if tag == "*" || tag != "" && strings.Trim(tag, `"`) == rev {
-			return true
-		}
-	}
-	return false
 }
 
 // gregorian is a time as KAZOO counts it, in seconds of the year 0.

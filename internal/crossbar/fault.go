@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -142,8 +143,11 @@ func unavailable(err error) *fault {
 }
 
 // fieldErrors collects what is wrong with a body: path, code, detail. KAZOO keeps one code for each path; here all
-// survive, and a code that a path has already is kept as it was said first.
+// survive. What a code of a path says a second time, of another number for instance, stands under "also" of the first.
 type fieldErrors map[string]map[string]map[string]any
+
+// maxAlso is how often one code of one path is said.
+const maxAlso = 100
 
 func (e fieldErrors) add(path, code string, detail map[string]any) {
 	codes := e[path]
@@ -151,10 +155,22 @@ func (e fieldErrors) add(path, code string, detail map[string]any) {
 		codes = map[string]map[string]any{}
 		e[path] = codes
 	}
-	if _, said := codes[code]; !said {
+	first, said := codes[code]
+	if !said {
 		codes[code] = detail
+		return
 	}
+	also, _ := first["also"].([]any)
+	same := func(other map[string]any) bool {
+		return other["message"] == detail["message"] && sameTree(other["cause"], detail["cause"])
+	}
+	if same(first) || len(also) == maxAlso || slices.ContainsFunc(also, func(v any) bool { return same(v.(map[string]any)) }) {
+		return
+	}
+	first["also"] = append(also, detail)
 }
+
+func sameTree(x, y any) bool { return string(appendTree(nil, x)) == string(appendTree(nil, y)) }
 
 func (e fieldErrors) tree() map[string]any {
 	out := make(map[string]any, len(e))

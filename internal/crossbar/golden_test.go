@@ -49,6 +49,7 @@ func TestGolden(t *testing.T) {
 var (
 	idForm  = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 	revForm = regexp.MustCompile(`\b([0-9]+)-[0-9a-f]{32}\b`)
+	sumForm = regexp.MustCompile(`-REV\.[0-9a-f]{16}\b`)
 	tokens  = regexp.MustCompile(`"remaining": [0-9]+`)
 	jwtForm = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
 )
@@ -79,6 +80,7 @@ func play(w *world, text string) string {
 		}
 		answered.Write(pretty.Bytes())
 		shown := revForm.ReplaceAllString(answered.String(), "$1-REV")
+		shown = sumForm.ReplaceAllString(shown, "-REV.SUM")
 		shown = jwtForm.ReplaceAllString(shown, "TOKEN")
 		shown = tokens.ReplaceAllString(shown, `"remaining": N`)
 		shown = idForm.ReplaceAllStringFunc(shown, func(id string) string {

@@ -143,12 +143,13 @@ func (c *calls) BreakChannel(_ context.Context, _, id string) error {
 	return nil
 }
 
-// flows knows three modules: hangup, user (data.id is required) and menu.
+// flows knows three modules: hangup, user (data.id is required, data.timeout is an integer) and menu.
 type flows struct{}
 
 func (flows) ModuleSchemas() map[string]json.RawMessage {
 	return map[string]json.RawMessage{"callflows.user": json.RawMessage(
-		`{"$schema":"http://json-schema.org/draft-04/schema#","type":"object","required":["id"],"properties":{"id":{"type":"string"}}}`)}
+		`{"$schema":"http://json-schema.org/draft-04/schema#","type":"object","required":["id"],"properties":{"id":{"type":"string"},
+			"timeout":{"type":"integer"},"can_call_self":{"type":"boolean"}}}`)}
 }
 
 func (f flows) CheckFlow(flow json.RawMessage) []crossbar.FlowProblem {
@@ -161,6 +162,10 @@ func (f flows) CheckFlow(flow json.RawMessage) []crossbar.FlowProblem {
 			if node.Data.String("id") == "" {
 				problems = append(problems, crossbar.FlowProblem{Path: path + "data.id", Code: "required",
 					Message: "Field is required but missing"})
+			}
+			if raw := node.Data["timeout"]; len(raw) > 0 && raw[0] == '"' {
+				problems = append(problems, crossbar.FlowProblem{Path: path + "data.timeout", Code: "type",
+					Message: "Value did not match type(s): integer", Target: "integer"})
 			}
 		default:
 			problems = append(problems, crossbar.FlowProblem{Path: path + "module", Code: "enum",

@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -18,6 +19,7 @@ type reply struct {
 	data     []byte // JSON; nil for {}
 	message  string // of an error
 	revision string
+	tag      string // entity tag, when it is not the revision
 	location string // path of a created resource
 	token    string // a new token
 	list     *page  // of a list
@@ -120,7 +122,7 @@ func (a *API) respond(w http.ResponseWriter, req *request, r *reply) {
 		h.Set("Location", a.opts.PublicURL+r.location)
 	}
 	if r.revision != "" {
-		h.Set("ETag", `"`+r.revision+`"`)
+		h.Set("ETag", `"`+cmp.Or(r.tag, r.revision)+`"`)
 	}
 	switch {
 	case r.file != nil:

@@ -100,26 +100,30 @@ func (s *schemas) learnPatterns(schema any) {
 // apply writes the schema's defaults into doc, judges it, and turns "12" into 12 where only types were wrong.
 func (s *schemas) apply(id string, doc map[string]any) fieldErrors {
 	errs := fieldErrors{}
-	compiled := s.compiled[id]
-	if compiled == nil {
+	if s.compiled[id] == nil {
 		return errs
 	}
-	var filled []defaulted
-	s.fill(s.tree[id], doc, &filled)
-	failed := validation(compiled, doc)
-	if failed == nil {
-		return errs
-	}
-	if coerced := coerce(failed, doc); coerced {
-		if failed = validation(compiled, doc); failed == nil {
-			return errs
+	filled, large := s.fill(s.tree[id], doc)
+	failed := s.lenient(id, doc)
+	if failed != nil {
+		for _, d := range filled { // errors show what the client sent
+			delete(d.in, d.key)
 		}
+		explain(failed, doc, errs)
 	}
-	for _, d := range filled { // errors show what the client sent
-		delete(d.in, d.key)
+	for _, path := range large {
+		errs.add(fieldPath(path...), "maximum", tooLargeNumber(instance(doc, path)))
 	}
-	explain(failed, doc, errs)
 	return errs
+}
+
+// lenient judges doc, and once more when nothing was wrong with it but types that could be mended.
+func (s *schemas) lenient(id string, doc map[string]any) *jsonschema.ValidationError {
+	failed := validation(s.compiled[id], doc)
+	if failed != nil && coerce(failed, doc) {
+		failed = validation(s.compiled[id], doc)
+	}
+	return failed
 }
 
 // defaulted is a key that fill wrote.
@@ -139,23 +143,37 @@ func validation(compiled *jsonschema.Schema, doc map[string]any) *jsonschema.Val
 	return &jsonschema.ValidationError{ErrorKind: &kind.InvalidJsonValue{Value: doc}}
 }
 
-// fill writes defaults where a key is missing, in every object that is there, also an empty one.
-func (s *schemas) fill(schema map[string]any, v any, filled *[]defaulted) {
-	s.visit(schema, v, nil, func(schema map[string]any, v any, _ []string) {
-		o, ok := v.(map[string]any)
-		if !ok {
-			return
-		}
-		properties, _ := schema["properties"].(map[string]any)
-		for key, p := range properties {
-			p, _ := p.(map[string]any)
-			otherwise, ok := p["default"]
-			if _, there := o[key]; !there && ok {
-				o[key] = cloneTree(otherwise)
-				*filled = append(*filled, defaulted{o, key})
+// fill writes defaults where a key is missing, in every object that is there, also an empty one. Whole numbers are written
+// plainly, as by plain.
+func (s *schemas) fill(schema map[string]any, doc map[string]any) (filled []defaulted, large [][]string) {
+	s.visit(schema, doc, nil, func(schema map[string]any, v any, path []string) {
+		switch v := v.(type) {
+		case json.Number:
+			large = plainAt(doc, path, schema, v, large)
+		case map[string]any:
+			properties, _ := schema["properties"].(map[string]any)
+			for key, p := range properties {
+				p, _ := p.(map[string]any)
+				otherwise, ok := p["default"]
+				if _, there := v[key]; !there && ok {
+					v[key] = cloneTree(otherwise)
+					filled = append(filled, defaulted{v, key})
+				}
 			}
 		}
 	})
+	return filled, large
+}
+
+// plain writes the whole numbers of doc as everything that reads documents understands them, and returns the paths of those that
+// are too large.
+func (s *schemas) plain(schema map[string]any, doc map[string]any) (large [][]string) {
+	s.visit(schema, doc, nil, func(schema map[string]any, v any, path []string) {
+		if n, ok := v.(json.Number); ok {
+			large = plainAt(doc, path, schema, n, large)
+		}
+	})
+	return large
 }
 
 // visit calls f for v and everything in it that the schema speaks of, with its own part of the schema and its path.
@@ -256,7 +274,13 @@ func coerced(text string, want []string) (any, bool) {
 			}
 		case "integer", "number":
 			v, err := parseTree([]byte(text))
-			if n, ok := v.(json.Number); err == nil && ok {
+			n, ok := v.(json.Number)
+			if err != nil || !ok {
+				break
+			}
+			if plain, inRange := plainInteger(n); inRange && w == "integer" {
+				return plain, true
+			} else if w == "number" {
 				return n, true
 			}
 		}

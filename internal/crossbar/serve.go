@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -220,6 +221,9 @@ func (req *request) unalias() error {
 	return err
 }
 
+// otherVersion is a version that there is not.
+var otherVersion = regexp.MustCompile(`^v[0-9]+$`)
+
 // versioned splits a path into its words after the version.
 func versioned(u *url.URL) ([]string, error) {
 	words := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
@@ -233,8 +237,10 @@ func versioned(u *url.URL) ([]string, error) {
 	case "v2":
 	case "v1":
 		return nil, &fault{status: http.StatusGone, message: "gone", data: say("API version 1 is gone, use v2")}
-	default:
-		return nil, notFound()
+	default: // KAZOO takes a word that is no version for v2
+		if words[0] == "" || otherVersion.MatchString(words[0]) {
+			return nil, notFound()
+		}
 	}
 	words = words[1:]
 	for i, word := range words {

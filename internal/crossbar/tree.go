@@ -30,6 +30,7 @@ const (
 	errTooMany   refusal = "JSON must not hold more than 100000 values"
 	errNumber    refusal = "Numbers must have at most 1000 digits and an exponent of at most 400"
 	errUTF8      refusal = "JSON must be valid UTF-8"
+	errSurrogate refusal = "JSON must not escape half of a surrogate pair"
 )
 
 // parseTree reads one JSON value. Unlike encoding/json it refuses what could be read in two ways: a key twice in one
@@ -276,6 +277,9 @@ func (p *treeParser) str() (string, error) {
 			if json.Unmarshal(p.text[start:p.at], &s) != nil {
 				return "", errNotJSON
 			}
+			if strings.ContainsRune(s, utf8.RuneError) && halfSurrogate(p.text[start:p.at]) {
+				return "", errSurrogate
+			}
 			return s, nil
 		case c == '\\':
 			escaped = true
@@ -287,49 +291,6 @@ func (p *treeParser) str() (string, error) {
 		}
 	}
 	return "", errNotJSON
-}
-
-// RFC 8259 §6
-func (p *treeParser) number() (any, error) {
-	start := p.at
-	digits := func() bool {
-		from := p.at
-		for c := p.peek(); c >= '0' && c <= '9'; c = p.peek() {
-			p.at++
-		}
-		return p.at > from
-	}
-	if p.peek() == '-' {
-		p.at++
-	}
-	if p.peek() == '0' {
-		p.at++
-	} else if !digits() {
-		return nil, errNotJSON
-	}
-	if p.peek() == '.' {
-		p.at++
-		if !digits() {
-			return nil, errNotJSON
-		}
-	}
-	if c := p.peek(); c == 'e' || c == 'E' {
-		p.at++
-		if c := p.peek(); c == '+' || c == '-' {
-			p.at++
-		}
-		from := p.at
-		if !digits() {
-			return nil, errNotJSON
-		}
-		if exponent, err := strconv.Atoi(string(p.text[from:p.at])); err != nil || exponent > maxExponent {
-			return nil, errNumber
-		}
-	}
-	if p.at-start > maxNumber {
-		return nil, errNumber
-	}
-	return json.Number(p.text[start:p.at]), nil
 }
 
 // cloneTree copies a value so that neither side sees the other's edits.
