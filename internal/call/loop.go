@@ -27,7 +27,10 @@ func (c *Call) legEvent(leg Leg, e Event) {
 			c.typed = append(c.typed, e.Key)
 		}
 	case Held:
-		p.held = e.On
+		if p.held != e.On {
+			p.held = e.On
+			c.tell(p, map[bool]Moment{true: LegHeld, false: LegResumed}[e.On], "")
+		}
 		c.note(map[bool]string{true: "held", false: "resumed"}[e.On], c.nameOf(p))
 		c.tendHold()
 		c.changed()

@@ -5,11 +5,13 @@ import "time"
 // Moment is a step in the life of a leg.
 type Moment string
 
-// The moments of a leg, in the order in which they can come; a leg may be bridged often.
+// The moments of a leg, in the order in which they can come; a leg may be bridged and held often.
 const (
 	LegCreated   Moment = "created"
 	LegAnswered  Moment = "answered"
 	LegBridged   Moment = "bridged" // it is connected with another leg
+	LegHeld      Moment = "held"    // it has put the call on hold
+	LegResumed   Moment = "resumed" // it has taken the call off hold
 	LegDestroyed Moment = "destroyed"
 )
 

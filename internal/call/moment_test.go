@@ -95,3 +95,21 @@ func TestMomentsOfLegs(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestMomentsOfAHold: a leg that holds is told of once for each hold and each resumption, between its bridge and its end.
+func TestMomentsOfAHold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, rings("a"))
+	s.play(t, "dial 1\nrings a\nanswers a\nholds a\nholds a\nresumes a\nholds caller\nhangs up")
+	s.report(t)
+	s.moments.mu.Lock()
+	defer s.moments.mu.Unlock()
+	var got []string
+	for _, id := range s.moments.legs {
+		got = append(got, names(s.moments.of[id]))
+	}
+	want := []string{"created answered bridged held destroyed", "created answered bridged held resumed destroyed"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
