@@ -41,6 +41,7 @@ var rooms = map[string]struct {
 	"internal/contact/phonebook":          {[]string{".", "internal/contact"}, "phone books know contacts and no HTTP"},
 	"internal/event":                      {[]string{".", "internal/store", "internal/directory", "internal/contact"}, "readers of the change log, which keep directories current"},
 	"internal/event/kazoo":                {[]string{".", "internal/store", "internal/event", "internal/event/webhook"}, "KAZOO's webhooks read the log and are delivered by the engine"},
+	"internal/event/socket":               {[]string{".", "internal/store", "internal/event", "internal/event/kazoo"}, "KAZOO's WebSocket reads the log and is handed what happens in calls"},
 	"internal/event/webhook":              {[]string{".", "internal/store", "internal/egress"}, "delivers what is stored; what it means, its owners know"},
 	"internal/sipua":                      {[]string{".", "internal/sip", "internal/media", "internal/call", "internal/registrar", "internal/egress"}, "an edge: signalling for calls"},
 	"internal/crossbar":                   {[]string{".", "internal/store", "internal/media", "internal/directory", "internal/directory/listing", "internal/contact", "internal/contact/phonebook", "internal/call", "internal/callflow", "internal/clicktocall"}, "an edge: the KAZOO API, which also prints directories and asks for calls"},

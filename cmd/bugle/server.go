@@ -22,6 +22,7 @@ import (
 	"bugle/internal/egress"
 	"bugle/internal/event"
 	"bugle/internal/event/kazoo"
+	"bugle/internal/event/socket"
 	"bugle/internal/event/webhook"
 	"bugle/internal/media"
 	"bugle/internal/registrar"
@@ -58,6 +59,7 @@ type server struct {
 
 	node      string // of this run, as its envelopes and webhooks name it
 	hooks     *kazoo.Hooks
+	sockets   *socket.Server
 	sender    *webhook.Sender
 	edge      atomic.Pointer[ringcentral.Server] // nil until the API is open
 	deliverer *webhook.Engine
@@ -106,6 +108,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	if err := v.openWebhooks(ctx, cache, guard); err != nil {
 		return nil, err
 	}
+	v.openWebSockets()
 	modules := module.All(module.Services{Documents: v.documents, Locator: v.registrar, Speech: v.speaker,
 		Directories: directories})
 	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
@@ -282,7 +285,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	}
 	api, err := crossbar.New(crossbar.Options{Store: v.store, Node: v.node, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts,
 		ClickToCall: v.openClickToCall(guard), Quickcall: originator{v.flows},
-		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
+		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Sockets: sockets{v.sockets}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Mail: mailer, UIURLs: v.api.uiURLs, Version: version(), OnPanic: v.meters.onPanic("crossbar")})
 	if err != nil {
 		return err
@@ -292,9 +295,12 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err := v.ensureMaster(ctx, api); err != nil {
 		return err
 	}
-	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, v.openRingCentral(api, sealer), v.openTLS)
+	v.httpAddr, err = v.listenHTTP(ctx, "http", v.http, v.withWebSockets(v.openRingCentral(api, sealer)), v.openTLS)
 	v.closing(func(context.Context) { api.EndStreams() }) // before the server waits for its requests
-	return err
+	if err != nil {
+		return err
+	}
+	return v.listenWebSockets(ctx)
 }
 
 // listenHTTP serves handler on address and returns the address that it is bound to. secure, unless nil, gives the TLS of
@@ -351,6 +357,10 @@ func (v *server) gauges(cache *store.Cache) {
 	v.meters.counter("bugle_sip_refused_total", "Requests answered 503 for overload.", func() float64 { return float64(v.stack.Stats().Refused) })
 	v.meters.gauge("bugle_webhooks_waiting", "Deliveries of webhooks that wait and are loaded.", func() float64 { return float64(v.deliverer.Stats().Waiting) })
 	v.meters.gauge("bugle_webhooks_oldest_seconds", "Age of the oldest delivery that waits.", func() float64 { return v.deliverer.Stats().Oldest.Seconds() })
+	v.meters.gauge("bugle_websockets", "KAZOO WebSockets that are open.", func() float64 { return float64(v.sockets.Stats().Sessions) })
+	v.meters.counter("bugle_websocket_events_total", "Events that were handed to KAZOO WebSockets.", func() float64 { return float64(v.sockets.Stats().Told) })
+	v.meters.counter("bugle_websockets_slow_total", "KAZOO WebSockets that were ended because their clients did not read.", func() float64 { return float64(v.sockets.Stats().Slow) })
+	v.meters.counter("bugle_websocket_events_lost_total", "Events of calls that came faster than KAZOO WebSockets could be told.", func() float64 { return float64(v.sockets.Stats().Lost) })
 	v.meters.counter("bugle_webhooks_lost_total", "Events of calls that were not enqueued for webhooks.", func() float64 { return float64(v.hooks.Lost()) })
 	v.meters.counter("bugle_cache_stale_total", "Documents given from memory while the database did not answer.",
 		func() float64 { return float64(cache.Stats().Stale) })

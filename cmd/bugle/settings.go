@@ -47,6 +47,7 @@ type settings struct {
 	api         apiSettings
 	tls         tlsSettings
 	ringCentral ringCentralSettings
+	webSocket   webSocketSettings
 	// onStep, when set, is told each step of each call as it happens.
 	onStep func(callID string, step call.Step)
 }
@@ -75,6 +76,7 @@ type serveFlags struct {
 	API           apiFlags         `embed:""`
 	TLS           tlsFlags         `embed:""`
 	RingCentral   ringCentralFlags `embed:""`
+	WebSockets    webSocketFlags   `embed:""`
 	LogLevel      string           `env:"BUGLE_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 	Config        string           `env:"BUGLE_CONFIG" help:"YAML file of these flags." type:"existingfile"`
 }
@@ -150,13 +152,22 @@ func (f *serveFlags) settings(stderr io.Writer) (settings, error) {
 			return settings{}, fmt.Errorf("--speech-url: connections to %s go out only when --egress-allow names its network", addr)
 		}
 	}
-	if s.ringCentral, err = f.RingCentral.settings(); err != nil {
-		return settings{}, err
-	}
-	if s.api, err = f.API.settings(s.egress); err != nil {
+	if err := f.edges(&s); err != nil {
 		return settings{}, err
 	}
 	return s, nil
+}
+
+// edges checks what clients of the APIs are served by.
+func (f *serveFlags) edges(s *settings) (err error) {
+	if s.ringCentral, err = f.RingCentral.settings(); err != nil {
+		return err
+	}
+	if s.webSocket, err = f.WebSockets.settings(&s.tls, f.TLS.InsecureHTTP); err != nil {
+		return err
+	}
+	s.api, err = f.API.settings(s.egress)
+	return err
 }
 
 func isPort(s string) bool {

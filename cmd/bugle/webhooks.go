@@ -101,13 +101,13 @@ func (m *meters) Transition(kind string, t webhook.Transition) {
 	m.hookMoves.WithLabelValues(kind, string(t)).Inc()
 }
 
-// channelEvents are the webhooks' names of a leg's moments.
+// channelEvents are KAZOO's names of a leg's moments.
 var channelEvents = map[call.Moment]string{call.LegCreated: kazoo.EventCreate, call.LegAnswered: kazoo.EventAnswer,
-	call.LegBridged: kazoo.EventBridge, call.LegDestroyed: kazoo.EventDestroy}
+	call.LegBridged: kazoo.EventBridge, call.LegHeld: kazoo.EventHold, call.LegResumed: kazoo.EventResume, call.LegDestroyed: kazoo.EventDestroy}
 
-// legMoved tells webhooks of a leg. It runs on the call's loop and does not block.
+// legMoved tells webhooks and WebSockets of a leg. It runs on the call's loop and does not block.
 func (v *server) legMoved(r call.LegReport) {
-	if !v.hooks.Listens() {
+	if !v.hooks.Listens() && !v.sockets.Listens(r.Call.AccountID) {
 		return
 	}
 	event, known := channelEvents[r.Moment]
@@ -149,5 +149,5 @@ func (v *server) legMoved(r call.LegReport) {
 			c.Billing, c.Ringing = r.At.Sub(r.Answered), r.Answered.Sub(leg.Started)
 		}
 	}
-	v.hooks.Channel(c)
+	v.channelMoved(c)
 }

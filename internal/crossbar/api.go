@@ -34,6 +34,7 @@ type Options struct {
 	Classifiers   []Classifier  // the classes of telephone numbers, the first that fits goes
 	Channels      Channels      // nil: there are no calls
 	Registrations Registrations // nil: no phone is registered
+	Sockets       Sockets       // nil: there are no WebSockets
 	Contacts      Contacts      // nil: company directories are refused with 503
 	// ClickToCall decides about calls that are asked for, Quickcall makes those of users and devices. nil: they are
 	// refused with 501.

@@ -286,16 +286,23 @@ func (a *API) signer(ctx context.Context, accountID, ownerID string) (*identity,
 	if err != nil {
 		return nil, nil, err
 	}
-	who := &identity{account: acc, userID: ownerID, admin: true}
-	private, holder := acc.private, acc.id
+	var u *user
 	if ownerID != "" {
-		user, err := a.user(ctx, accountID, ownerID)
-		if err != nil {
+		if u, err = a.user(ctx, accountID, ownerID); err != nil {
 			return nil, nil, err
 		}
-		private, holder = user.private, ownerID
-		who.admin = user.view.Privilege == "admin"
-		if !user.view.Enabled {
+	}
+	return a.signs(acc, ownerID, u)
+}
+
+// signs is signer of what has been read; u is nil for ownerID "".
+func (a *API) signs(acc *account, ownerID string, u *user) (*identity, []byte, error) {
+	who := &identity{account: acc, userID: ownerID, admin: true}
+	private, holder := acc.private, acc.id
+	if u != nil {
+		private, holder = u.private, ownerID
+		who.admin = u.view.Privilege == "admin"
+		if !u.view.Enabled {
 			return nil, nil, staleToken()
 		}
 	}

@@ -102,6 +102,30 @@ type Channel struct {
 	Variables       map[string]string // custom application variables of a call that bugle has started itself
 }
 
+// Sockets are the WebSockets over which clients are told of events.
+type Sockets interface {
+	// Bindings are what can be subscribed to, by family.
+	Bindings() map[string][]string
+	// Sockets returns those that a token of the account has subscribed with, in a stable order.
+	Sockets(accountID string) []Socket
+}
+
+// Socket is one WebSocket as the API shows it: with what tokens of one account have subscribed to.
+type Socket struct {
+	ID       string
+	Name     string          // as the client calls it, "" for nothing
+	Metadata json.RawMessage // an object of the client, nil for none
+	Client   netip.Addr
+	Opened   time.Time
+	Bindings []SocketBinding
+}
+
+// SocketBinding is what a socket has subscribed to.
+type SocketBinding struct {
+	AccountID string // whose events, "*" for everybody's
+	Binding   string // as the client wrote it
+}
+
 // Registrations are the phones that are registered now.
 type Registrations interface {
 	// Registrations returns an account's current registrations, in a stable order.

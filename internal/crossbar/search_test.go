@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"bugle/internal/crossbar"
 )
 
 func found(a answer) string {
@@ -109,7 +111,7 @@ func TestSearchPages(t *testing.T) {
 
 func TestEventLists(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, func(o *crossbar.Options) { o.Sockets = listeners{} })
 	a := w.raw("GET", "/v2/webhooks", "")
 	if a.code != 200 || len(a.rows()) != 11 || a.rows()[8]["id"] != "object" || a.rows()[8]["modifiers"] == nil {
 		t.Errorf("%d %s", a.code, a.text)

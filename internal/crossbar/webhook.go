@@ -103,30 +103,6 @@ func listHookEvents(req *request) (*reply, error) {
 	return req.listReply(appendTree(nil, rows), &page{size: len(rows)}), nil
 }
 
-// socketBindings are what a WebSocket may subscribe to, as KAZOO lists it.
-var socketBindings = map[string]any{
-	"call": []string{"call.CHANNEL_ANSWER.*", "call.CHANNEL_BRIDGE.*", "call.CHANNEL_CREATE.*", "call.CHANNEL_DESTROY.*",
-		"call.CHANNEL_HOLD.*", "call.CHANNEL_UNHOLD.*"},
-	"object": []string{"object.doc_created.*", "object.doc_deleted.*", "object.doc_edited.*"},
-}
-
-// websockets shows which sockets listen to an account's events.
-func websockets() *resource {
-	return &resource{noun: "websockets",
-		about: "`GET /v2/websockets` lists what can be subscribed to, without a token. An account's list has the sockets that are " +
-			"open; it is empty until events are served over WebSocket.",
-		endpoints: []endpoint{{path: "", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
-			return req.listReply([]byte("[]"), &page{whole: true}), nil
-		}}}}, {path: "{id}", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
-			return nil, badIdentifier(req.route.arg())
-		}}}}},
-		top: &resource{noun: "websockets", endpoints: []endpoint{
-			{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: func(*request) (*reply, error) {
-				return &reply{status: http.StatusOK, data: appendTree(nil, socketBindings)}, nil
-			}}}}}},
-	}
-}
-
 // parkedCalls shows who waits in which slot.
 func parkedCalls() *resource {
 	return &resource{noun: "parked_calls",

@@ -8,7 +8,7 @@ import (
 // Channel is a moment in the life of a call's leg: the leg was created, answered, bridged or destroyed. Text that is ""
 // is not told.
 type Channel struct {
-	Event     string // EventCreate, EventAnswer, EventBridge or EventDestroy
+	Event     string // EventCreate, EventAnswer, EventBridge or EventDestroy; sockets are told of EventHold and EventResume too
 	AccountID string
 	At        time.Time
 
@@ -35,11 +35,11 @@ func gregorian(t time.Time) int64 { return t.Unix() + 62167219200 }
 // kept, the event is lost and counted.
 func (h *Hooks) Channel(c Channel) {
 	h.occur(occurrence{account: c.AccountID, name: c.Event, id: c.CallID + "/" + c.Event + "/" + strconv.FormatInt(c.At.UnixNano(), 36),
-		tells: c.fields()})
+		tells: c.Fields()})
 }
 
-// fields are what KAZOO tells of a channel; keys without a value are left out.
-func (c *Channel) fields() fields {
+// Fields are what KAZOO tells of a channel; keys without a value are left out. The caller may change what is returned.
+func (c *Channel) Fields() map[string]any {
 	f := fields{"hook_event": c.Event, "account_id": c.AccountID, "timestamp": gregorian(c.At), "call_direction": c.Direction,
 		"call_id": c.CallID, "call_forwarded": c.CallForwarded, "is_internal_leg": c.Internal,
 		"custom_channel_vars": c.channelVariables(), "custom_application_vars": texted(c.Variables), "local_resource_used": false,

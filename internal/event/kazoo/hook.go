@@ -27,6 +27,12 @@ const (
 	EventClickToCall = "clicktocall"
 )
 
+// Events of a leg that no webhook is for; KAZOO's WebSocket tells of them.
+const (
+	EventHold   = "channel_hold"
+	EventResume = "channel_unhold"
+)
+
 // fields are a JSON object as the wire has it.
 type fields = map[string]any
 
