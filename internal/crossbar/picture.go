@@ -14,6 +14,7 @@ import (
 const (
 	maxPhoto       = 5 << 20    // bytes of an upload
 	maxPhotoPixels = 40_000_000 // of an upload: width times height
+	maxPhotoScans  = 100        // of a progressive JPEG: each may take a few bytes and walk over all the pixels; cameras make some ten
 	photoSide      = 640        // most pixels of a side of what is kept
 	photoQuality   = 85         // of a JPEG
 	stripRows      = 32         // that are scaled at once: what that takes grows with the strip
@@ -24,9 +25,14 @@ type darkroom struct{ turn chan struct{} }
 
 func newDarkroom() *darkroom { return &darkroom{make(chan struct{}, 1)} }
 
+var startOfScan = []byte{0xff, 0xda} // which nothing that a scan holds has in it
+
 // develop returns a JPEG or PNG anew: upright, at most photoSide wide and high, and without what a camera wrote beside it, such as
 // where it was. The same picture gives the same bytes. Its dimensions have been judged.
 func (d *darkroom) develop(ctx context.Context, picture []byte, kind string) ([]byte, error) {
+	if kind == "jpeg" && bytes.Count(picture, startOfScan) > maxPhotoScans {
+		return nil, unsupported("the picture has too many scans; " + photoAllowed)
+	}
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()

@@ -10,6 +10,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"testing"
+	"time"
 )
 
 func flagJPEG(t *testing.T, width, height, orientation int, order binary.AppendByteOrder) []byte {
@@ -106,6 +107,40 @@ func TestPicturesAreScaled(t *testing.T) {
 	cancel()
 	if _, err := d.develop(ctx, nil, "png"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// scanned is a progressive JPEG of one grey component, in which a scan takes some forty bytes and all of the picture.
+func scanned(side, scans int) []byte {
+	segment := func(marker byte, content ...byte) []byte {
+		return append([]byte{0xff, marker, byte((len(content) + 2) >> 8), byte(len(content) + 2)}, content...)
+	}
+	out := append([]byte{0xff, 0xd8}, segment(0xdb, append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)...)...)
+	out = append(out, segment(0xc2, 8, byte(side>>8), byte(side), byte(side>>8), byte(side), 1, 1, 0x11, 0)...)
+	counts := append([]byte{0x10, 1}, make([]byte, 15)...)
+	out = append(out, segment(0xc4, append(counts, 0xe0)...)...) // one code of one bit: the rest of up to 32767 blocks is empty
+	for range scans {
+		out = append(out, segment(0xda, 1, 1, 0, 1, 63, 0)...)
+		blocks := (side + 7) / 8
+		for left := blocks * blocks; left > 0; left -= 16384 + 16383 {
+			out = append(out, 0x7f, 0xff, 0x00) // 0 and 14 bits of 1, and a bit to spare
+		}
+	}
+	return append(out, 0xff, 0xd9)
+}
+
+// TestPictureBombs: little that would become much is refused by its head, or by how often it would be walked over.
+func TestPictureBombs(t *testing.T) {
+	t.Parallel()
+	d := newDarkroom()
+	if _, err := d.develop(t.Context(), scanned(1000, maxPhotoScans), "jpeg"); err != nil {
+		t.Fatal("no JPEG:", err)
+	}
+	largest := scanned(6320, 100_000)
+	began := time.Now()
+	_, err := d.develop(t.Context(), largest[:min(len(largest), maxPhoto)], "jpeg")
+	if f := (*fault)(nil); !errors.As(err, &f) || f.status != 415 || time.Since(began) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
 

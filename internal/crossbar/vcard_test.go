@@ -49,7 +49,10 @@ func TestUserPhoto(t *testing.T) {
 		code              int
 	}{
 		"no picture":       {"image/png", "GIF89a", 415},
+		"a page renamed":   {"image/png", "<!DOCTYPE html><script>alert(1)</script>", 415},
 		"another type":     {"image/jpeg", small, 415},
+		"JPEG as PNG":      {"image/png", picture(t, 10, 10, "jpeg"), 415},
+		"too many scans":   {"image/jpeg", picture(t, 10, 10, "jpeg") + strings.Repeat("\xff\xda", 101), 415},
 		"too many pixels":  {"image/png", headOfPNG(8000, 5001), 415}, // judged by its head: nothing follows it
 		"wider than int":   {"image/png", headOfPNG(1<<31-1, 1<<31-1), 415},
 		"cut off":          {"image/png", headOfPNG(8000, 5000), 415},
