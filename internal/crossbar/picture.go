@@ -14,7 +14,7 @@ import (
 const (
 	maxPhoto       = 5 << 20    // bytes of an upload
 	maxPhotoPixels = 40_000_000 // of an upload: width times height
-	maxPhotoScans  = 100        // of a progressive JPEG: each may take a few bytes and walk over all the pixels; cameras make some ten
+	maxPhotoScans  = 50         // of a progressive JPEG: each may take a few bytes and walk over all the pixels; cameras make some ten
 	photoSide      = 640        // most pixels of a side of what is kept
 	photoQuality   = 85         // of a JPEG
 	stripRows      = 32         // that are scaled at once: what that takes grows with the strip

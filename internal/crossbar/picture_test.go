@@ -9,6 +9,8 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -119,13 +121,18 @@ func scanned(side, scans int) []byte {
 	out = append(out, segment(0xc2, 8, byte(side>>8), byte(side), byte(side>>8), byte(side), 1, 1, 0x11, 0)...)
 	counts := append([]byte{0x10, 1}, make([]byte, 15)...)
 	out = append(out, segment(0xc4, append(counts, 0xe0)...)...) // one code of one bit: the rest of up to 32767 blocks is empty
-	for range scans {
-		out = append(out, segment(0xda, 1, 1, 0, 1, 63, 0)...)
-		blocks := (side + 7) / 8
-		for left := blocks * blocks; left > 0; left -= 16384 + 16383 {
-			out = append(out, 0x7f, 0xff, 0x00) // 0 and 14 bits of 1, and a bit to spare
+	blocks, bits := (side+7)/8, ""
+	for left := blocks * blocks; left > 0; left -= 32767 {
+		bits += "0" + strings.Repeat("1", 14)
+	}
+	scan := segment(0xda, 1, 1, 0, 1, 63, 0)
+	for bits += "1111111"; len(bits) >= 8; bits = bits[8:] {
+		octet, _ := strconv.ParseUint(bits[:8], 2, 8)
+		if scan = append(scan, byte(octet)); octet == 0xff {
+			scan = append(scan, 0)
 		}
 	}
+	out = append(out, bytes.Repeat(scan, scans)...)
 	return append(out, 0xff, 0xd9)
 }
 
