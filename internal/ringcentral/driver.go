@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ func (s *Server) advance(ctx context.Context, list []store.Subscription) error {
 		cursor  int64
 	}
 	read := map[place][]contact.Event{} // many subscriptions of an account stand at the same place
+	readers := map[string]bool{}        // apps that may read directories
 	for len(list) > 0 {
 		var steps []step
 		var behind []store.Subscription
@@ -112,8 +114,11 @@ func (s *Server) advance(ctx context.Context, list []store.Subscription) error {
 				continue
 			}
 			st := step{u: u, to: events[len(events)-1].Cursor}
-			var err error
-			if st.tells, err = s.notifications(ctx, &u, events); err != nil {
+			may, err := s.mayBeTold(ctx, u.AppID, readers)
+			if err == nil && may {
+				st.tells, err = s.notifications(ctx, &u, events)
+			}
+			if err != nil {
 				return err
 			}
 			steps = append(steps, st)
@@ -142,6 +147,20 @@ func (s *Server) advance(ctx context.Context, list []store.Subscription) error {
 		list = behind
 	}
 	return nil
+}
+
+// mayBeTold reports whether an app has the permission to read directories now; what happens while it has not, it is not told later. One
+// that is gone or disabled is judged when it is delivered to. known is what was found out before.
+func (s *Server) mayBeTold(ctx context.Context, appID string, known map[string]bool) (bool, error) {
+	if may, is := known[appID]; appID == "" || is {
+		return may || appID == "", nil
+	}
+	app, err := s.opts.People.App(ctx, appID)
+	if err != nil && !unauthorized(err) {
+		return false, err
+	}
+	known[appID] = err != nil || slices.Contains(app.Permissions, permReadAccounts)
+	return known[appID], nil
 }
 
 // skip moves a subscription over events that are not kept any more: it was behind for longer than they are.
@@ -336,9 +355,12 @@ func (s *Server) alive(ctx context.Context, id string) (u store.Subscription, t 
 		return u, t, err
 	}
 	if _, err = s.opts.People.Person(ctx, u.AccountID, u.UserID); err == nil && u.AppID != "" {
-		_, err = s.opts.People.App(ctx, u.AppID)
+		var app App
+		if app, err = s.opts.People.App(ctx, u.AppID); err == nil && !slices.Contains(app.Permissions, permWebhook) {
+			return u, t, ErrOff
+		}
 	}
-	if err != nil && bugle.KindOf(err) == bugle.KindUnauthorized {
+	if unauthorized(err) {
 		return u, t, ErrOff
 	}
 	if err == nil {

@@ -224,7 +224,7 @@ func (k *socket) watch(ctx context.Context) {
 				return
 			}
 		case <-renew.C:
-			if !k.allowed(ctx) {
+			if _, err := k.allowed(ctx); errors.Is(err, errEnded) {
 				return
 			}
 			if err := k.extend(ctx, socketExpiry); err != nil && ctx.Err() == nil {
@@ -234,8 +234,10 @@ func (k *socket) watch(ctx context.Context) {
 	}
 }
 
-// allowed reports whether the session still holds; when it has ended the socket does too.
-func (k *socket) allowed(ctx context.Context) bool {
+var errEnded = errors.New("ringcentral: the session of a socket has ended")
+
+// allowed is who has the socket; errEnded when the session has ended: then the socket does too.
+func (k *socket) allowed(ctx context.Context) (*login, error) {
 	who, err := k.server.judge(ctx, k.session)
 	if err == nil && !who.may(permSocket) {
 		err = noPermission("SUB-528", permSocket)
@@ -243,9 +245,9 @@ func (k *socket) allowed(ctx context.Context) bool {
 	if f := faultOf(err); err != nil && f.status < http.StatusInternalServerError {
 		k.fail(f.code, f.message)
 		k.end()
-		return false
+		return nil, errEnded
 	}
-	return true
+	return who, err
 }
 
 // tell sends what happens in the directory.
@@ -304,15 +306,19 @@ func (k *socket) advance(ctx context.Context) error {
 	if err != nil || last <= cursor {
 		return err
 	}
-	if !u.Follows { // when it does later, it is told what happens from then on
+	who, err := k.allowed(ctx)
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !u.Follows || !who.may(permReadAccounts) { // when it does later, it is told what happens from then on
 		k.mu.Lock()
 		if k.sub == id {
 			k.cursor = last
 		}
 		k.mu.Unlock()
-		return nil
-	}
-	if !k.allowed(ctx) {
 		return nil
 	}
 	t, err := termsOf(&u)

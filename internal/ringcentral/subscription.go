@@ -252,7 +252,11 @@ func (c *call) shown(u *store.Subscription, t *terms) (map[string]any, error) {
 		out["includeChanges"] = true
 	}
 	disabled := []map[string]any{}
-	for _, filter := range t.Disabled {
+	filters := t.Disabled
+	if t.Directory != "" && len(filters) == 0 && !c.who.may(permReadAccounts) { // taken away since
+		filters = []string{t.Directory}
+	}
+	for _, filter := range filters {
 		disabled = append(disabled, map[string]any{"filter": filter, "reason": "SUB-412", "message": "The application has no permission " + permReadAccounts})
 	}
 	if len(disabled) > 0 {
