@@ -140,7 +140,7 @@ func (o *oracle) check(master *bugletest.API, kinds []*kind, pick func(string, i
 			return err
 		}
 	}
-	return o.compare(old, cursor, hooked, told)
+	return o.compare(old, cursor, 20*time.Second, hooked, told)
 }
 
 // settled returns the listing when all that was done before is in it: what is done last is.
@@ -165,8 +165,8 @@ func (o *oracle) settled() (map[string]string, error) {
 	}
 }
 
-// compare waits until each has told all, and judges it.
-func (o *oracle) compare(old map[string]string, cursor string, hearings ...*hearing) error {
+// compare waits until each has told all, and judges it. within is how long one may say nothing new.
+func (o *oracle) compare(old map[string]string, cursor string, within time.Duration, hearings ...*hearing) error {
 	now, err := o.settled()
 	if err != nil {
 		return err
@@ -180,8 +180,10 @@ func (o *oracle) compare(old map[string]string, cursor string, hearings ...*hear
 		return fmt.Errorf("the feed: %w", err)
 	}
 	for _, h := range hearings {
-		for deadline := time.Now().Add(20 * time.Second); len(h.all()) < len(fed) && time.Now().Before(deadline); {
-			time.Sleep(5 * time.Millisecond)
+		for have, since := 0, time.Now(); have < len(fed) && time.Since(since) < within; time.Sleep(5 * time.Millisecond) {
+			if n := len(h.all()); n > have {
+				have, since = n, time.Now()
+			}
 		}
 		if err := h.agrees(old, now, fed); err != nil {
 			return err

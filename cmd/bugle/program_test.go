@@ -43,8 +43,14 @@ var chosen = []string{"BUGLE_ADMIN_PASSWORD=" + testPassword, "BUGLE_API_KEY=" +
 // recovered from a panic.
 func serve(t *testing.T, data string, environment []string, more ...string) *program {
 	t.Helper()
+	return serveTo(t, "", data, environment, more...)
+}
+
+// serveTo is serve with networks that requests may go out to; "": all of loopback.
+func serveTo(t *testing.T, networks, data string, environment []string, more ...string) *program {
+	t.Helper()
 	started, err := bugletest.StartProgram(context.WithoutCancel(t.Context()), bugletest.ProgramOptions{Path: os.Args[0],
-		DataDir: data, Environment: bugleEnvironment(t, environment),
+		DataDir: data, Environment: bugleEnvironment(t, environment), Egress: networks,
 		Arguments: append([]string{"--rtp-ports", "20000-29999"}, more...)})
 	if err != nil {
 		t.Fatal(err)

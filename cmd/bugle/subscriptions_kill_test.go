@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -78,7 +79,9 @@ func killAgainAndAgain(t *testing.T, more ...string) {
 	}
 	acknowledged := 0
 	for round := range rounds {
-		acknowledged += v.kill(p, round)
+		if acknowledged += v.kill(p, round); len(v.listener.problems) > 0 {
+			t.Fatalf("round %d: %q\n%s", round, v.listener.problems, p.Log())
+		}
 		p = v.start()
 	}
 	// What is left arrives at one that lives.
@@ -90,13 +93,14 @@ func killAgainAndAgain(t *testing.T, more ...string) {
 	limited, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
 	o.ctx, o.rc, o.editor.api = limited, v.rc.At("http://"+p.HTTP), p.api(t).For(v.account)
-	if err := o.compare(old, cursor, v.hook, v.listener.hearing); err != nil {
-		t.Fatalf("%v\n%s", err, p.Log())
-	}
-	v.inOrder()
+	err = o.compare(old, cursor, time.Minute, v.hook, v.listener.hearing)
 	for _, problem := range v.listener.problems {
 		t.Error(problem)
 	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.Log())
+	}
+	v.inOrder()
 	t.Logf("%d edits were acknowledged and made %d events, told to a webhook with %d repetitions and to a socket with %d, which came back %d times, through %d kills",
 		acknowledged, o.events, v.hook.repeated, v.listener.hearing.repeated, v.listener.resumed, rounds)
 }
@@ -227,6 +231,11 @@ type listener struct {
 func (l *listener) listen(ctx context.Context, rc *bugletest.RingCentral) {
 	for ctx.Err() == nil {
 		s, err := rc.Dial(ctx, l.place)
+		var answered *bugletest.APIError
+		if errors.As(err, &answered) {
+			l.problems = append(l.problems, answered.Error())
+			return
+		}
 		if err != nil { // the server is gone, or about to be
 			select {
 			case <-ctx.Done():
@@ -244,7 +253,7 @@ func (l *listener) listen(ctx context.Context, rc *bugletest.RingCentral) {
 			}
 			if f.Type == "ServerNotification" {
 				l.hearing.hear(f.Body)
-				if rand.IntN(40) == 0 { // the client dies before it has kept its place
+				if rand.IntN(200) == 0 { // the client dies before it has kept its place
 					break
 				}
 			}

@@ -34,6 +34,7 @@ type ProgramOptions struct {
 	DataDir     string
 	Environment []string  // all of it; nothing is inherited
 	Arguments   []string  // more flags of serve; where one is given twice the later counts
+	Egress      string    // --egress-allow; "": 127.0.0.0/8
 	Stderr      io.Writer // gets the log too; may be nil
 }
 
@@ -50,8 +51,11 @@ func BuildProgram(ctx context.Context, path string, flags ...string) error {
 // before holds what it wrote to its standard error, which is its log.
 func StartProgram(ctx context.Context, o ProgramOptions) (*Program, error) {
 	p := &Program{}
+	if o.Egress == "" {
+		o.Egress = "127.0.0.0/8"
+	}
 	p.cmd = exec.CommandContext(ctx, o.Path, append([]string{"serve", "--data-dir", o.DataDir, "--sip", "127.0.0.1:0",
-		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--egress-allow", "127.0.0.0/8"}, o.Arguments...)...)
+		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--egress-allow", o.Egress}, o.Arguments...)...)
 	p.cmd.Env = append([]string{}, o.Environment...)
 	p.cmd.Stderr = &p.log
 	if o.Stderr != nil {
