@@ -29,6 +29,9 @@ type Change struct {
 	After      json.RawMessage // public body after, nil when deleted
 	BeforeDead bool            // the document existed but was soft-deleted before (an undelete or re-creation)
 	By         *Actor          // nil when nobody asked for it over the API
+	// Hidden has the keys of the private part that an edit changed (a password, an API key, audio), with their values before and
+	// after, {"before": …, "after": …}, only where the writer allows that; null otherwise. nil when nothing changed there.
+	Hidden map[string]json.RawMessage
 }
 
 // Actor is who asked for a change, and from where.

@@ -66,7 +66,8 @@ transaction, and tells in ` + "`_read_only.references`" + ` which documents name
 ` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
 
 ` + "`GET …/{id}/history`" + ` tells an administrator who changed a document, when, from where and how (` + "`by`, `client_ip`, `request_id`" + `, the document
-before and after with its secrets masked), newest first, also after it was deleted. It goes back 90 days. Where ` + "`history`" + ` is one of
+before and after with its secrets masked), newest first, also after it was deleted. What changed and no document shows (a password, an API key,
+audio) is named in ` + "`also_changed`" + `; a moved account has ` + "`parents`" + ` before and after. It goes back 90 days. Where ` + "`history`" + ` is one of
 calls, as at clicktocall, it is ` + "`changes`" + `.
 
 A key that no schema names is kept and returned untouched; nothing acts on it. A key marked *not yet in force* is

@@ -2,7 +2,9 @@ package crossbar
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,6 +80,10 @@ func (req *request) changesOf(accountID, typ, id string, before int64, size int)
 	}
 }
 
+// hiddenNames are the words of a history for keys of the private part; "" for what only follows from another.
+var hiddenNames = map[string]string{"credentials": "password", "api_key_hash": "api_key", "token_secret": "tokens", "revoked": "tokens",
+	"reset": "recovery", "secret_hash": "client_secret", "tree": "parents", PrivateBlob: "audio", "milliseconds": "audio"}
+
 func historyRow(res *resource, c *bugle.Change) (map[string]any, error) {
 	action := string(c.Kind)
 	if c.Kind == bugle.Created && c.BeforeDead {
@@ -87,9 +93,23 @@ func historyRow(res *resource, c *bugle.Change) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := map[string]any{"action": action, "sequence": c.Sequence, "revision": c.Rev, "timestamp": gregorian(c.At),
+	also := map[string]bool{}
+	for key := range c.Hidden {
+		if name, known := hiddenNames[key]; known {
+			key = name
+		}
+		if key != "" {
+			also[key] = true
+		}
+	}
+	row := map[string]any{"action": action, "also_changed": slices.Sorted(maps.Keys(also)), "sequence": c.Sequence, "revision": c.Rev, "timestamp": gregorian(c.At),
 		"iso_8601": c.At.UTC().Format(time.RFC3339Nano), "before": before, "after": after,
 		"by": map[string]any{"method": "server"}} // from the shell, or by the program itself
+	if moved := c.Hidden["tree"]; moved != nil {
+		if row["parents"], err = parseTree(moved); err != nil {
+			return nil, err
+		}
+	}
 	if who := c.By; who != nil {
 		by := map[string]any{"account_id": who.AccountID, "method": who.Method}
 		for key, value := range map[string]string{"user_id": who.UserID, "impersonated_by": who.ImpersonatedBy} {

@@ -152,3 +152,42 @@ func TestHistoryOfDeletedAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryOfWhatIsNotShown: a password, an API key, audio, a photo and a move change nothing that a document shows, and are on record
+// all the same: that they changed, never their values; of a move, from where to where.
+func TestHistoryOfWhatIsNotShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user := w.must("PUT", w.own("/users"), `{"first_name":"Ann","username":"ann","password":"pw"}`).str("id")
+	last := func(path string) map[string]any { return w.must("GET", path+"/history", "").rows()[0] }
+	is := func(what string, row map[string]any, want string) {
+		t.Helper()
+		if got := text(row["also_changed"]); got != want || row["action"] != "edited" {
+			t.Errorf("%s: %s, want %s: %s", what, got, want, text(row))
+		}
+	}
+	w.must("PATCH", w.own("/users/"+user), `{"email":"ann@example.com"}`)
+	is("an edit that shows", last(w.own("/users/"+user)), `[]`)
+	w.must("PATCH", w.own("/users/"+user), `{"username":"ann","password":"other-pw"}`)
+	is("a password", last(w.own("/users/"+user)), `["password","tokens"]`)
+	child, other := w.newAccount("Child"), w.newAccount("Other")
+	w.must("PUT", "/v2/accounts/"+child+"/api_key", "{}")
+	is("a key", last("/v2/accounts/"+child), `["api_key","tokens"]`)
+	w.must("POST", "/v2/accounts/"+child+"/move", `{"to":"`+other+`"}`)
+	is("a move", last("/v2/accounts/"+child), `["parents"]`)
+	above := w.master.AccountID
+	if got := text(last("/v2/accounts/" + child)["parents"]); got != `{"after":["`+above+`","`+other+`"],"before":["`+above+`"]}` {
+		t.Errorf("moved %s", got)
+	}
+	media := w.must("PUT", w.own("/media"), `{"name":"M"}`).str("id")
+	if a := w.raw("POST", w.own("/media/"+media+"/raw"), wav(80), "X-Auth-Token: "+w.token, "Content-Type: audio/x-wav"); a.code != 200 {
+		t.Fatalf("%d %s", a.code, a.text)
+	}
+	is("audio", last(w.own("/media/"+media)), `["audio"]`)
+	for _, path := range []string{w.own("/users/" + user), "/v2/accounts/" + child, w.own("/media/" + media)} {
+		if all := string(w.must("GET", path+"/history", "").text); strings.Contains(all, "sealed:") || strings.Contains(all, "argon2") ||
+			strings.Contains(all, "null,\"before\"") {
+			t.Errorf("a secret is shown: %s", all)
+		}
+	}
+}

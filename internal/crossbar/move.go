@@ -112,7 +112,7 @@ func (req *request) plant(tx *store.Tx, d store.Document, tree []string) (store.
 	for i, id := range tree {
 		above[i] = id
 	}
-	private["tree"] = above
+	private["tree"], d.Told = above, []string{"tree"}
 	d.Private = appendTree(nil, private)
 	index := slices.DeleteFunc(slices.Clone(d.Index), func(x store.Index) bool { return x.Name == IndexAncestor || x.Name == IndexParent })
 	d.Index = append(index, treeIndex(above)...)

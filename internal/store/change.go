@@ -61,10 +61,10 @@ func (tx *Tx) appendChanges() error {
 		}
 		rows[i] = []any{c.Position, c.AccountID, c.Sequence, string(c.Kind), c.Type, c.ID, c.Rev, c.At.UnixMicro(),
 			textOrNull(c.Before), textOrNull(c.After), dead, tx.changes[i].links,
-			actor}
+			actor, textOrNull(tx.changes[i].hidden)}
 	}
 	return inBatches(tx.ctx, tx.t, `INSERT INTO changes (position, account_id, sequence, kind, type, document_id, rev, at, before, `+
-		`after, before_dead, links, actor) VALUES `, ``, rows)
+		`after, before_dead, links, actor, hidden) VALUES `, ``, rows)
 }
 
 // count adds to counters, given as name and number by turns, in their order, and returns them.
@@ -94,18 +94,21 @@ func textOrNull(b []byte) any {
 	return string(b)
 }
 
-const changeColumns = `position, account_id, sequence, kind, type, document_id, rev, at, before, after, before_dead, actor`
+const changeColumns = `position, account_id, sequence, kind, type, document_id, rev, at, before, after, before_dead, actor, hidden`
 
 func scanChange(rows *sql.Rows, more ...any) (bugle.Change, error) {
 	var c bugle.Change
 	var kind string
 	var at, dead int64
-	var actor []byte
+	var actor, hidden []byte
 	err := rows.Scan(append([]any{&c.Position, &c.AccountID, &c.Sequence, &kind, &c.Type, &c.ID, &c.Rev, &at,
-		(*[]byte)(&c.Before), (*[]byte)(&c.After), &dead, &actor}, more...)...)
+		(*[]byte)(&c.Before), (*[]byte)(&c.After), &dead, &actor, &hidden}, more...)...)
 	if err == nil && actor != nil {
 		c.By = &bugle.Actor{}
 		err = json.Unmarshal(actor, c.By)
+	}
+	if err == nil && hidden != nil {
+		err = json.Unmarshal(hidden, &c.Hidden)
 	}
 	c.Kind, c.At, c.BeforeDead = bugle.ChangeKind(kind), fromMicro(at), dead != 0
 	return c, err

@@ -40,6 +40,8 @@ type Document struct {
 	Body json.RawMessage
 	// Private is what no API returns (password hashes, blob references), nil or a JSON object.
 	Private json.RawMessage
+	// Told are keys of Private whose values the change log may keep. It goes with one Put and is not stored.
+	Told    []string
 	SortKey []byte // lists are in the order of (SortKey, ID), bytewise
 	// Keys and Index come back as they were written, so a reader that changes Body and puts the document again keeps
 	// them unless it computes new ones.

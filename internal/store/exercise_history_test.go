@@ -72,3 +72,31 @@ func exerciseHistory(t *testing.T, o opener) {
 		}
 	}
 }
+
+// exerciseHidden: what an edit changes of the private part is on record by its keys, with values only where the writer lets them.
+func exerciseHidden(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	put := func(private string, told ...string) {
+		t.Helper()
+		if err := s.Write(t.Context(), func(tx *Tx) error {
+			d := Document{AccountID: "acme", Type: "user", ID: "u1", Body: json.RawMessage(`{}`), Private: json.RawMessage(private), Told: told}
+			return tx.Put(&d, AnyRev)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(`{"hash":"a","tree":[1],"same":"x"}`)
+	put(`{"hash":"b","tree":[2],"same":"x"}`, "tree")
+	put(`{"tree":[2],"same":"x","new":true}`, "tree")
+	put(`{"tree":[2],"same":"x","new":true}`, "tree")
+	page, err := s.History(t.Context(), "acme", "user", "u1", 0, 10)
+	if err != nil || len(page) != 4 {
+		t.Fatal(len(page), err)
+	}
+	for i, want := range []string{`null`, `{"hash":null,"new":null}`, `{"hash":null,"tree":{"before":[1],"after":[2]}}`, `null`} {
+		got, err := json.Marshal(page[i].Hidden)
+		if err != nil || string(got) != want {
+			t.Errorf("%d: %s, want %s, %v", i, got, want, err)
+		}
+	}
+}

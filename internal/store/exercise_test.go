@@ -39,6 +39,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"a malformed cursor is refused":                   exerciseCursor,
 		"every write has its change":                      exerciseChanges,
 		"a document has its history":                      exerciseHistory,
+		"a history tells what is not shown":               exerciseHidden,
 		"an account's sequence has no gap":                exerciseSequence,
 		"a follower misses nothing":                       exerciseFollow,
 		"retention removes the oldest changes":            exerciseSweep,

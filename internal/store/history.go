@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"bugle"
 )
@@ -22,6 +23,36 @@ func encodeActor(ctx context.Context) (any, error) {
 	}
 	text, err := json.Marshal(who)
 	return string(text), err
+}
+
+// hiddenChanges are the keys of the private part that differ, as Change.Hidden has them.
+func hiddenChanges(old, now *Document) map[string]json.RawMessage {
+	if string(old.Private) == string(now.Private) {
+		return nil
+	}
+	before, after := privateKeys(old), privateKeys(now)
+	changed := map[string]json.RawMessage{}
+	for _, keys := range [...]map[string]json.RawMessage{before, after} {
+		for key := range keys {
+			if string(before[key]) == string(after[key]) {
+				continue
+			}
+			changed[key] = nil
+			if slices.Contains(now.Told, key) {
+				changed[key], _ = json.Marshal(struct {
+					Before json.RawMessage `json:"before"`
+					After  json.RawMessage `json:"after"`
+				}{before[key], after[key]})
+			}
+		}
+	}
+	return changed
+}
+
+func privateKeys(d *Document) map[string]json.RawMessage {
+	var keys map[string]json.RawMessage
+	_ = json.Unmarshal(d.Private, &keys) // Put takes nothing but an object
+	return keys
 }
 
 // History returns up to limit changes (1 to 1000; 0 means 50) of one document, deleted or not, newest first: those with a

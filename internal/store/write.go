@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -36,7 +37,8 @@ type Tx struct {
 // pending is a change that the commit will number.
 type pending struct {
 	commit
-	links []byte
+	links  []byte
+	hidden []byte // Change.Hidden
 }
 
 // Write runs fn in one transaction: all that it wrote is durable when Write returns nil, and none of it exists when
@@ -236,6 +238,7 @@ func (tx *Tx) put(doc *Document, ifRev string) error {
 		After: d.Body, BeforeDead: exists && !alive}
 	if alive {
 		change.Kind, change.Before = bugle.Edited, old.Body
+		change.Hidden = hiddenChanges(&old, &d)
 	}
 	now := d
 	tx.record(commit{change: change, keys: unite(held, d.Keys), index: unite(indexed, d.Index), now: &now})
@@ -310,7 +313,11 @@ func (tx *Tx) first(written int64) error {
 }
 
 func (tx *Tx) record(c commit) {
-	tx.changes = append(tx.changes, pending{commit: c, links: encodeLinks(c.keys, c.index)})
+	p := pending{commit: c, links: encodeLinks(c.keys, c.index)}
+	if len(c.change.Hidden) > 0 {
+		p.hidden, _ = json.Marshal(c.change.Hidden) // of valid JSON
+	}
+	tx.changes = append(tx.changes, p)
 }
 
 func conflict(op, typ, id string) error {

@@ -1,0 +1,5 @@
+-- +goose Up
+ALTER TABLE changes ADD COLUMN hidden TEXT; -- what of a document's private part an edit changed, JSON; NULL when nothing
+
+-- +goose Down
+ALTER TABLE changes DROP COLUMN hidden;
