@@ -137,6 +137,17 @@ func (c channels) MoveChannel(ctx context.Context, accountID, id string, to cros
 	return &bugle.Error{Op: "channels.MoveChannel", Kind: bugle.KindInvalid, Message: message}
 }
 
+// Parked are the callers who wait in slots.
+func (c channels) Parked(accountID string) []crossbar.ParkedCall {
+	parked := c.registry.Parked(accountID)
+	out := make([]crossbar.ParkedCall, len(parked))
+	for i, p := range parked {
+		out[i] = crossbar.ParkedCall{Slot: p.Slot, CallID: p.Caller.ID, Name: p.Caller.Name, Number: p.Caller.Number, Realm: p.Realm,
+			PresenceID: p.PresenceID, RingbackID: p.RingbackID, ParkerCallID: p.ParkerCallID, Since: p.Since}
+	}
+	return out
+}
+
 func (c channels) BreakChannel(ctx context.Context, accountID, id string) error {
 	cut, err := answered(ctx, func(told func(bool)) bool { return c.registry.Break(accountID, id, told) })
 	if err == nil && !cut {

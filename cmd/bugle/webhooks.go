@@ -103,7 +103,8 @@ func (m *meters) Transition(kind string, t webhook.Transition) {
 
 // channelEvents are KAZOO's names of a leg's moments.
 var channelEvents = map[call.Moment]string{call.LegCreated: kazoo.EventCreate, call.LegAnswered: kazoo.EventAnswer,
-	call.LegBridged: kazoo.EventBridge, call.LegHeld: kazoo.EventHold, call.LegResumed: kazoo.EventResume, call.LegDestroyed: kazoo.EventDestroy}
+	call.LegBridged: kazoo.EventBridge, call.LegHeld: kazoo.EventHold, call.LegResumed: kazoo.EventResume, call.LegDestroyed: kazoo.EventDestroy,
+	call.LegParked: kazoo.EventParked, call.LegRetrieved: kazoo.EventRetrieved, call.LegAbandoned: kazoo.EventAbandoned}
 
 // legMoved tells webhooks and WebSockets of a leg. It runs on the call's loop and does not block.
 func (v *server) legMoved(r call.LegReport) {
@@ -149,5 +150,6 @@ func (v *server) legMoved(r call.LegReport) {
 			c.Billing, c.Ringing = r.At.Sub(r.Answered), r.Answered.Sub(leg.Started)
 		}
 	}
+	c.Slot = r.Slot
 	v.channelMoved(c)
 }

@@ -137,6 +137,7 @@ func (c *Call) replace(r replacing) {
 // replaceable says with which status a party cannot be replaced, 0 when it can.
 func (c *Call) replaceable(p *party, talks bool) int {
 	ringing, _ := c.op.(*dialling)
+	_, parked := c.op.(*parking)
 	switch {
 	case p == nil:
 		return 481
@@ -144,6 +145,8 @@ func (c *Call) replaceable(p *party, talks bool) int {
 		return 491
 	case p == c.peer, p == c.caller && c.peer != nil:
 		return 0
+	case parked && p == c.caller && p.answered:
+		return 0 // an attended transfer to the slot
 	case ringing == nil || ringing.winner != nil:
 		return 603 // it talks to nobody but this server
 	case p == c.caller && !p.answered && !talks:

@@ -30,6 +30,7 @@ func (o *dialling) bridge(c *Call) {
 	c.bridged = c.clock.Now()
 	o.bridgedAt = c.bridged
 	c.note("bridged", c.nameOf(p))
+	c.leaveSlot(LegRetrieved)
 	c.tell(c.caller, LegBridged, "")
 	c.tell(p, LegBridged, "")
 	c.tendHold()

@@ -41,6 +41,7 @@ type Call struct {
 	legsMade  int
 	referral  *referral
 	music     []*media.Clip // on hold, in place of what documents say
+	slot      *slot         // in which the caller is parked, nil for none
 
 	number, flow      string
 	started, answered time.Time
@@ -182,6 +183,7 @@ func (c *Call) end(cause Cause, fault Fault) {
 	c.note("ended", string(cause))
 	c.cancel()
 	c.longest.stop()
+	c.guard(func() { c.leaveSlot(LegAbandoned) })
 	c.guard(func() { c.complete(ErrEnded) })
 	for _, p := range slices.Clone(c.legs) {
 		c.guard(func() { c.drop(p, ending(p, cause)) })

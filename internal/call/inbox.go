@@ -149,6 +149,8 @@ func (c *Call) handle(it item) {
 		c.flowEnded(e)
 	case replacing:
 		c.replace(e)
+	case retrieval:
+		c.retrieve(e)
 	case handover:
 		c.handedOver(e)
 	default:

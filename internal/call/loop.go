@@ -44,10 +44,16 @@ func (c *Call) legEvent(leg Leg, e Event) {
 }
 
 func (c *Call) legEnded(p *party, e Ended) {
+	if p == c.caller {
+		c.leaveSlot(LegAbandoned)
+	}
 	c.tell(p, LegDestroyed, e.Cause)
 	switch {
 	case c.referral != nil && c.referral.by == p:
 		c.referral.by = nil
+		if _, parked := c.op.(*parking); parked {
+			c.settleReferral(200)
+		}
 		return
 	case p == c.caller:
 		fault := NoFault

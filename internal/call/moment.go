@@ -13,6 +13,10 @@ const (
 	LegHeld      Moment = "held"    // it has put the call on hold
 	LegResumed   Moment = "resumed" // it has taken the call off hold
 	LegDestroyed Moment = "destroyed"
+
+	LegParked    Moment = "parked"    // it waits in a slot
+	LegRetrieved Moment = "retrieved" // somebody has taken it out of the slot
+	LegAbandoned Moment = "abandoned" // it has left the slot, or hung up, before anybody did
 )
 
 // LegReport tells a moment of a leg. A leg that another call takes over is created and destroyed once.
@@ -26,6 +30,7 @@ type LegReport struct {
 	Answered time.Time // zero: not yet
 	Internal bool      // both ends are inside of bugle
 	Cause    Cause     // of LegDestroyed
+	Slot     string    // of LegParked, LegRetrieved and LegAbandoned
 }
 
 // tell tells a moment of a party, the first and the last one once. The caller's first is told when the flow has said who
@@ -53,6 +58,9 @@ func (c *Call) tell(p *party, m Moment, cause Cause) {
 	}
 	r := LegReport{Moment: m, At: c.clock.Now(), Call: c.about, Number: c.number, Leg: c.legInfo(p), Answered: p.answeredAt, Cause: cause}
 	_, r.Internal = p.leg.(*LoopbackLeg)
+	if c.slot != nil {
+		r.Slot = c.slot.Slot
+	}
 	switch other := c.other(p); {
 	case other != nil:
 		r.Other = c.legInfo(other)

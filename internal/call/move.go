@@ -63,6 +63,7 @@ func (c *Call) divert(to Destination, done func(status int)) {
 	device, user := c.deviceOf(c.caller)
 	c.note("moved", c.nameOf(c.caller)+" to "+to.String())
 	c.failed = failure{}
+	c.leaveSlot(LegRetrieved)
 	c.moved.Store(&Transferred{To: to, DeviceID: device, UserID: user, Caller: c.partyName(c.caller), Alone: true})
 	c.changed()
 	done(100)

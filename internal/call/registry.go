@@ -14,6 +14,7 @@ import (
 type Registry struct {
 	mu       sync.Mutex
 	calls    map[string]*Call
+	slots    map[string]map[string]*slot // parked calls by account and slot
 	limit    int
 	reserved int // places of calls that are going to be made
 	draining bool

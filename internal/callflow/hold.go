@@ -38,3 +38,16 @@ func (e *Engine) HoldMusic(ctx context.Context, accountID, deviceID, userID stri
 	}
 	return e.audio.Resolve(ctx, accountID, cmp.Or(device.Language, user.Language, account.Language), reference)
 }
+
+// HoldMusic is what somebody hears who waits on behalf of the device that calls, or that transferred the call here: what its
+// documents choose, else the tone of calls on hold.
+func (s *Session) HoldMusic(ctx context.Context) []*media.Clip {
+	clips, err := s.engine.HoldMusic(ctx, s.Account.ID, s.DeviceID, s.UserID)
+	if err != nil {
+		s.Call.Note("no music on hold", err.Error())
+	}
+	if len(clips) == 0 {
+		return s.engine.calls.HoldTone
+	}
+	return clips
+}

@@ -108,6 +108,13 @@ type calls struct {
 	mu   sync.Mutex
 	list map[string][]crossbar.Channel
 	ends []string
+	park map[string][]crossbar.ParkedCall
+}
+
+func (c *calls) Parked(accountID string) []crossbar.ParkedCall {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.park[accountID])
 }
 
 func (c *calls) Channels(accountID string) []crossbar.Channel {

@@ -76,6 +76,8 @@ type Channels interface {
 	// BreakChannel cuts short what a callflow plays to one leg. KindNotFound when the leg is gone, KindInvalid when nothing
 	// is played to it.
 	BreakChannel(ctx context.Context, accountID, id string) error
+	// Parked returns the callers who wait in slots of an account, in the slots' order.
+	Parked(accountID string) []ParkedCall
 }
 
 // Destination is what a leg is connected to: one of these.

@@ -25,7 +25,8 @@ var hookEvents = []struct {
 		"type": choice("Type of the document", "account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax",
 			"mailbox_message", "call_recording"),
 		"action": choice("What was done", "doc_created", "doc_edited", "doc_deleted")}},
-	{"parking", "A call was parked, fetched or given up (calls cannot be parked yet)", nil},
+	{"parking", "A call was parked, fetched or given up", map[string]any{
+		"event_name": choice("What happened", "PARK_PARKED", "PARK_RETRIEVED", "PARK_ABANDONED")}},
 	{"sms", "A text message (nothing sends any yet)", nil},
 }
 
@@ -101,13 +102,4 @@ func listHookEvents(req *request) (*reply, error) {
 		rows = append(rows, row)
 	}
 	return req.listReply(appendTree(nil, rows), &page{size: len(rows)}), nil
-}
-
-// parkedCalls shows who waits in which slot.
-func parkedCalls() *resource {
-	return &resource{noun: "parked_calls",
-		about: "The calls that are parked, by slot: `{\"slots\": {}}`. Calls cannot be parked yet, so there are none.",
-		endpoints: []endpoint{{path: "", ops: map[string]operation{http.MethodGet: {run: func(*request) (*reply, error) {
-			return &reply{status: http.StatusOK, data: []byte(`{"slots":{}}`)}, nil
-		}}}}}}
 }

@@ -219,6 +219,7 @@ var hookSamples = func() map[string]any {
 			"original_number": "1002", "other_leg_destination_number": "1002"}),
 		"channel_destroy": channel("channel_destroy", map[string]any{"hangup_cause": "NORMAL_CLEARING", "hangup_code": "sip:200",
 			"duration_seconds": 65, "ringing_seconds": 5, "billing_seconds": 60}),
+		"parking": channel("parking", map[string]any{"event_category": "call", "event_name": "PARK_PARKED", "parking_slot": "101"}),
 		"clicktocall": map[string]any{"hook_event": "clicktocall", "account_id": account, "attempt_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			"clicktocall_id": "c1d2e3f4a5b60718293a4b5c6d7e8f90", "contact": "1002", "call_id": "c2c-0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			"state": "bridged", "timestamp": 63900000000},

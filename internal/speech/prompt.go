@@ -23,6 +23,11 @@ const (
 	PromptGoodbye          = "vm-goodbye"
 	PromptUnauthorizedCall = "cf-unauthorized_call"
 	PromptCannotComplete   = "fault-can_not_be_completed_as_dialed"
+
+	PromptParkPlaced = "park-call_placed_in_spot" // the slot's digits follow
+	PromptParkInUse  = "park-already_in_use"
+	PromptParkEmpty  = "park-no_caller"
+	PromptParkFull   = "feat.park.full"
 )
 
 // Parts of composed prompts.

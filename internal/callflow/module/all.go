@@ -61,6 +61,7 @@ func All(services Services) map[string]callflow.Module {
 		"language":        {Schema: schema("language"), Run: m.language},
 		"menu":            {Schema: schema("menu"), Run: m.menu},
 		"noop":            {Schema: schema("noop"), Run: m.noop},
+		"park":            {Schema: schema("park"), Run: m.park},
 		"play":            {Schema: schema("play"), Run: m.play},
 		"response":        {Schema: schema("response"), Run: m.response},
 		"ring_group":      {Schema: schema("ring_group"), Run: m.ringGroup},

@@ -2,13 +2,14 @@ package kazoo
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Channel is a moment in the life of a call's leg: the leg was created, answered, bridged or destroyed. Text that is ""
+// Channel is a moment in the life of a call's leg: the leg was created, answered, bridged, parked or destroyed. Text that is ""
 // is not told.
 type Channel struct {
-	Event     string // EventCreate, EventAnswer, EventBridge or EventDestroy; sockets are told of EventHold and EventResume too
+	Event     string // EventCreate, EventAnswer, EventBridge, EventParked and its like, or EventDestroy; sockets are told of EventHold and EventResume too
 	AccountID string
 	At        time.Time
 
@@ -26,6 +27,7 @@ type Channel struct {
 	HangupCause, HangupCode        string // of an end, like what follows
 	Duration, Ringing, Billing     time.Duration
 	ResellerID, LocalResourceID    string
+	Slot                           string // of EventParked and its like
 }
 
 // gregorian is a time as KAZOO writes it, in seconds of the calendar.
@@ -34,13 +36,22 @@ func gregorian(t time.Time) int64 { return t.Unix() + 62167219200 }
 // Channel tells the webhooks of an account, and of those above it, of a leg. It never blocks: when more wait than can be
 // kept, the event is lost and counted.
 func (h *Hooks) Channel(c Channel) {
-	h.occur(occurrence{account: c.AccountID, name: c.Event, id: c.CallID + "/" + c.Event + "/" + strconv.FormatInt(c.At.UnixNano(), 36),
+	h.occur(occurrence{account: c.AccountID, name: c.hook(), id: c.CallID + "/" + c.Event + "/" + strconv.FormatInt(c.At.UnixNano(), 36),
 		tells: c.Fields()})
+}
+
+// hook is the hook of a webhook that is for the event.
+func (c *Channel) hook() string {
+	switch c.Event {
+	case EventParked, EventRetrieved, EventAbandoned:
+		return EventParking
+	}
+	return c.Event
 }
 
 // Fields are what KAZOO tells of a channel; keys without a value are left out. The caller may change what is returned.
 func (c *Channel) Fields() map[string]any {
-	f := fields{"hook_event": c.Event, "account_id": c.AccountID, "timestamp": gregorian(c.At), "call_direction": c.Direction,
+	f := fields{"hook_event": c.hook(), "account_id": c.AccountID, "timestamp": gregorian(c.At), "call_direction": c.Direction,
 		"call_id": c.CallID, "call_forwarded": c.CallForwarded, "is_internal_leg": c.Internal,
 		"custom_channel_vars": c.channelVariables(), "custom_application_vars": texted(c.Variables), "local_resource_used": false,
 		"emergency_resource_used": false}
@@ -62,6 +73,8 @@ func (c *Channel) Fields() map[string]any {
 				f[key] = value
 			}
 		}
+	case EventParked, EventRetrieved, EventAbandoned:
+		f["event_category"], f["event_name"], f["parking_slot"] = "call", strings.ToUpper(c.Event), c.Slot
 	case EventDestroy:
 		f["hangup_cause"], f["hangup_code"] = c.HangupCause, c.HangupCode
 		for key, length := range map[string]time.Duration{"duration_seconds": c.Duration, "ringing_seconds": c.Ringing, "billing_seconds": c.Billing} {

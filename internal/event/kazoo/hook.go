@@ -24,7 +24,15 @@ const (
 	EventAnswer      = "channel_answer"
 	EventBridge      = "channel_bridge"
 	EventDestroy     = "channel_destroy"
+	EventParking     = "parking"
 	EventClickToCall = "clicktocall"
+)
+
+// Events of EventParking.
+const (
+	EventParked    = "park_parked"
+	EventRetrieved = "park_retrieved"
+	EventAbandoned = "park_abandoned" // the caller has hung up, or went on elsewhere
 )
 
 // Events of a leg that no webhook is for; KAZOO's WebSocket tells of them.
