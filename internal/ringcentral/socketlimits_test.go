@@ -1,8 +1,8 @@
 package ringcentral_test
 
 import (
+	"context"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"bugle/internal/contact"
 	"bugle/internal/event/webhook"
 	"bugle/internal/ringcentral"
 )
@@ -131,16 +132,29 @@ func TestSocketsOfASession(t *testing.T) {
 	})
 }
 
+// holding are company directories whose entries come when they are released.
+type holding struct {
+	ringcentral.Contacts
+	release chan struct{}
+}
+
+func (h *holding) Get(ctx context.Context, accountID, id string) (contact.Contact, error) {
+	<-h.release
+	return h.Contacts.Get(ctx, accountID, id)
+}
+
 // TestRequestsOfASocket: while ten are under way the eleventh is refused at once; heartbeats and notifications go on.
 func TestRequestsOfASocket(t *testing.T) {
 	t.Parallel()
-	w := hooked(t, webhook.RingCentral())
+	held := &holding{release: make(chan struct{})}
+	w := newWorld(t, func(o *ringcentral.Options) {
+		held.Contacts = o.Contacts
+		o.Contacts = held
+	})
 	server := listening(t, w)
 	k, _ := w.subscribed(server, w.login().str("access_token"))
-	r, release := newReceiver(t), make(chan struct{})
-	r.answer = func(http.ResponseWriter, *http.Request) bool { <-release; return false }
 	for i := range 11 {
-		k.write(fmt.Sprintf(`[{"type":"ClientRequest","messageId":"%d","method":"POST","path":%q},%s]`, i, subscriptionPath, wanted(r.URL, "")))
+		k.write(fmt.Sprintf(`[{"type":"ClientRequest","messageId":"%d","method":"GET","path":%q}]`, i, entries+"/"+w.ann))
 	}
 	if f := k.next(); f.MessageID != "10" || f.Status != 429 || f.body["errorCode"] != "CMN-301" {
 		t.Error(f)
@@ -151,7 +165,7 @@ func TestRequestsOfASocket(t *testing.T) {
 	}
 	w.rename(w.bob, "Rob")
 	k.notified("Rob")
-	close(release)
+	close(held.release)
 	answered := map[string]int{}
 	for range 10 {
 		f := k.next()
@@ -162,7 +176,7 @@ func TestRequestsOfASocket(t *testing.T) {
 			t.Error(i, answered)
 		}
 	}
-	if f := k.ask("GET", subscriptionPath, ""); f.Status != 200 || len(f.body["records"].([]any)) != 11 {
+	if f := k.ask("GET", entries+"/"+w.ann, ""); f.Status != 200 {
 		t.Error(f)
 	}
 }
