@@ -38,6 +38,7 @@ type App struct {
 	Permissions         []string
 	RedirectURIs        []string
 	secretHash          string
+	disabled            bool
 }
 
 // HasSecret judges a client secret.
@@ -137,14 +138,14 @@ func (a *API) LogIn(ctx context.Context, client netip.Addr, name, accountID, use
 
 // OAuthApp returns the app of a client id; KindUnauthorized when there is none, or it or its account is disabled.
 func (a *API) OAuthApp(ctx context.Context, clientID string) (App, error) {
-	d, err := a.opts.Store.GetByKey(ctx, store.Key{Space: KeyOAuthApp, Value: clientID})
+	d, err := a.getByKey(ctx, store.Key{Space: KeyOAuthApp, Value: clientID})
 	if isMissing(err) {
 		return App{}, errUnknown
 	}
 	if err != nil {
 		return App{}, err
 	}
-	body, private, err := userParts(&d)
+	app, err := parsedAs(&a.parsed, d, readOAuthApp)
 	if err != nil {
 		return App{}, err
 	}
@@ -155,11 +156,19 @@ func (a *API) OAuthApp(ctx context.Context, clientID string) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	if !acc.view.Enabled || !boolAt(body, "enabled", true) {
+	if !acc.view.Enabled || app.disabled {
 		return App{}, errUnknown
 	}
-	return App{ID: d.ID, AccountID: d.AccountID, Name: stringAt(body, "name"), Public: boolAt(body, "public", false), secretHash: stringAt(private, "secret_hash"),
-		Permissions: textsAt(body, "permissions"), RedirectURIs: textsAt(body, "redirect_uris")}, nil
+	return *app, nil
+}
+
+func readOAuthApp(d store.Document) (*App, error) {
+	body, private, err := userParts(&d)
+	if err != nil {
+		return nil, err
+	}
+	return &App{ID: d.ID, AccountID: d.AccountID, Name: stringAt(body, "name"), Public: boolAt(body, "public", false), secretHash: stringAt(private, "secret_hash"),
+		disabled: !boolAt(body, "enabled", true), Permissions: textsAt(body, "permissions"), RedirectURIs: textsAt(body, "redirect_uris")}, nil
 }
 
 func textsAt(doc map[string]any, key string) []string {

@@ -16,6 +16,14 @@ func (a *API) get(ctx context.Context, accountID, typ, id string) (store.Documen
 	return a.opts.Store.Get(ctx, accountID, typ, id)
 }
 
+// getByKey is get of the document that holds a key.
+func (a *API) getByKey(ctx context.Context, key store.Key) (store.Document, error) {
+	if c := a.opts.Cache; c != nil && c.Healthy() {
+		return c.GetByKey(ctx, key)
+	}
+	return a.opts.Store.GetByKey(ctx, key)
+}
+
 // known is what was read out of a document the last time, as a premise of the context: the request's next query proves that
 // the document is still the same. False: it has to be read.
 func known[T any](ctx context.Context, a *API, accountID, id string) (value T, ok bool) {
