@@ -454,11 +454,3 @@ func (c *call) granted(session store.OAuthSession, app App, t tokens) (*answer, 
 		"refresh_token_expires_in": int(t.refreshLife.Seconds()), "scope": strings.Join(scope, " "), "owner_id": owner, "endpoint_id": session.ID,
 		"session_id": session.ID})
 }
-
-// extensionID is the numeric id of a user, or of an account itself.
-func (s *Server) extensionID(ctx context.Context, accountID, userID string) (string, error) {
-	if userID == "" {
-		return s.opts.Contacts.Numeric(ctx, accountID, kindAccount, accountID)
-	}
-	return s.opts.Contacts.Numeric(ctx, accountID, kindContact, userID)
-}

@@ -40,6 +40,7 @@ type Server struct {
 	routes   []route
 	counters *counters
 	sockets  sockets
+	numbers  numbers
 	ctx      context.Context // of what goes on beside requests
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
