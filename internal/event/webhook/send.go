@@ -64,7 +64,7 @@ func NewSender(guard *egress.Guard, resolver *net.Resolver, roots *x509.CertPool
 				ForceAttemptHTTP2:      true,
 				DisableCompression:     true, // the headers of a delivery are its own
 				MaxIdleConns:           2000,
-				MaxIdleConnsPerHost:    8,
+				MaxIdleConnsPerHost:    64, // many endpoints may be of one host
 				IdleConnTimeout:        30 * time.Second,
 				MaxResponseHeaderBytes: MaxAnswer,
 			},
