@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"bugle/internal/bugletest"
 	"bugle/internal/egress"
 	"bugle/internal/event/webhook"
 	"bugle/internal/ringcentral"
@@ -114,7 +117,13 @@ func hooked(t *testing.T, policy webhook.Policy, more ...func(*ringcentral.Optio
 
 func hook(t *testing.T, policy webhook.Policy, open func(...func(*ringcentral.Options)) *world, more ...func(*ringcentral.Options)) *world {
 	t.Helper()
-	sender := webhook.NewSender(egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}), nil, nil)
+	return hookBy(t, nil, policy, open, more...)
+}
+
+// hookBy is hook with a resolver of names; nil: the system's.
+func hookBy(t *testing.T, resolver *net.Resolver, policy webhook.Policy, open func(...func(*ringcentral.Options)) *world, more ...func(*ringcentral.Options)) *world {
+	t.Helper()
+	sender := webhook.NewSender(egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}), resolver, nil)
 	post := func(ctx context.Context, address string, header [][2]string) ringcentral.Reached {
 		a := sender.Send(ctx, webhook.Request{Method: "POST", URL: address, Header: header})
 		return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Err: a.Err}
@@ -380,6 +389,64 @@ func TestBlacklist(t *testing.T) {
 	}
 	// What the receiver is sent may come before it is written that it is well.
 	eventually(t, "it is active", func() bool { return w.api(token, "GET", subscriptionPath+"/"+id, "").str("status") == "Active" })
+}
+
+// TestNameFlips: the name of a receiver that leads to where it may at the handshake, and inside afterwards. Nothing connects there, not
+// for a delivery and not for a probe; when the name leads back, all that waited comes.
+func TestNameFlips(t *testing.T) {
+	t.Parallel()
+	var inside atomic.Bool
+	resolver, stop, err := bugletest.Names(func() netip.Addr {
+		if inside.Load() {
+			return netip.MustParseAddr("127.0.0.3")
+		}
+		return netip.MustParseAddr("127.0.0.1")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	w := hookBy(t, resolver, quick(), func(more ...func(*ringcentral.Options)) *world { return newWorld(t, more...) })
+	r := newReceiver(t)
+	r.answer = func(w http.ResponseWriter, _ *http.Request) bool { w.Header().Set("Connection", "close"); return false }
+	port := r.Listener.Addr().(*net.TCPAddr).Port
+	var reached atomic.Int64
+	trap, err := net.Listen("tcp", fmt.Sprint("127.0.0.3:", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trap.Close()
+	go func() {
+		for c, err := trap.Accept(); err == nil; c, err = trap.Accept() {
+			reached.Add(1)
+			c.Close()
+		}
+	}()
+	token := w.login().str("access_token")
+	address := fmt.Sprint("http://flip.test:", port, "/hook")
+	made := w.api(token, "POST", subscriptionPath, wanted(address, ""))
+	if made.code != 200 {
+		t.Fatal(made.text)
+	}
+	id := made.str("id")
+	inside.Store(true)
+	w.api(token, "POST", subscriptionPath, wanted(address, "")).fails(t, 400, "SUB-523")
+	w.rename(w.bob, "Rob")
+	w.rename(w.bob, "Bert")
+	eventually(t, "the blacklist", func() bool {
+		a := w.api(token, "GET", subscriptionPath+"/"+id, "")
+		data, _ := a.body["blacklistedData"].(map[string]any)
+		reason, _ := data["reason"].(string)
+		return a.str("status") == "Blacklisted" && strings.Contains(reason, "may not be connected to") && !strings.Contains(reason, "127.0.0")
+	})
+	if n := len(r.list()); n != 0 || reached.Load() != 0 {
+		t.Errorf("%d notifications arrived, %d connections went inside", n, reached.Load())
+	}
+	inside.Store(false)
+	eventually(t, "what waited", func() bool { return len(r.list()) == 2 })
+	if got := r.list(); got[0].note.Body.Contacts[0]["firstName"] != "Rob" || got[1].note.Body.Contacts[0]["firstName"] != "Bert" || reached.Load() != 0 {
+		t.Errorf("%s\n%s", got[0].body, got[1].body)
+	}
 }
 
 func TestReminder(t *testing.T) {

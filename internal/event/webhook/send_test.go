@@ -16,8 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
-
+	"bugle/internal/bugletest"
 	"bugle/internal/egress"
 	"bugle/internal/event/webhook"
 )
@@ -208,38 +207,12 @@ func TestNameFlips(t *testing.T) {
 // resolver asks a name server of its own, which gives every name one address.
 func resolver(t *testing.T, address func() netip.Addr) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	r, stop, err := bugletest.Names(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	go func() {
-		b := make([]byte, 4096)
-		for {
-			n, from, err := conn.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(b[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			m.Response, m.Additionals = true, nil
-			if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-				m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body: &dnsmessage.AResource{A: address().As4()}}}
-			}
-			packed, err := m.Pack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_, _ = conn.WriteTo(packed, from)
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
+	t.Cleanup(stop)
+	return r
 }
 
 func TestSecrets(t *testing.T) {
