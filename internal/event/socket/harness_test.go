@@ -44,7 +44,7 @@ func (p people) Client(r *http.Request) netip.Addr { return p.ClientAddress(r) }
 
 // world is a server with the master account and two companies, on a store.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	api     *crossbar.API
 	store   *store.Store
 	sockets *socket.Server
@@ -57,7 +57,7 @@ type world struct {
 	other   string
 }
 
-func newWorld(t *testing.T, more ...func(*socket.Options)) *world {
+func newWorld(t testing.TB, more ...func(*socket.Options)) *world {
 	t.Helper()
 	s, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "bugle.db"), store.Options{})
 	if err != nil {
@@ -72,7 +72,7 @@ func newWorld(t *testing.T, more ...func(*socket.Options)) *world {
 }
 
 // serverOn is a server on a store, which it closes.
-func serverOn(t *testing.T, s *store.Store, more ...func(*socket.Options)) *world {
+func serverOn(t testing.TB, s *store.Store, more ...func(*socket.Options)) *world {
 	t.Helper()
 	w := &world{t: t, store: s}
 	t.Cleanup(func() { _ = s.Close() })
@@ -167,7 +167,7 @@ func (w *world) login(company, name string) string {
 
 // client is a client's end of a socket.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	conn   *websocket.Conn
 	closed websocket.CloseError // once next returned nil
 	events []message            // that came before an answer
@@ -292,7 +292,7 @@ func (k *client) ends(code websocket.StatusCode, reason string) {
 }
 
 // eventually waits for a condition that another goroutine brings about.
-func eventually(t *testing.T, what string, met func() bool) {
+func eventually(t testing.TB, what string, met func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
