@@ -32,8 +32,12 @@ func BenchmarkEvent(b *testing.B) {
 			leg := kazoo.Channel{Event: kazoo.EventAnswer, AccountID: w.acme, At: time.Unix(1_800_000_000, 0), CallID: "4fdc2c6a@192.0.2.7", Direction: "inbound",
 				AuthorizingID: w.annID, AuthorizingType: "device", OwnerID: w.annID, CallerName: "Ann", CallerNumber: "1001", CalleeNumber: "1002",
 				From: "1001@acme.example", To: "1002@acme.example", Request: "1002@acme.example", Created: time.Unix(1_800_000_000, 0)}
-			all := func(events int64) {
-				eventually(b, "all are told", func() bool { return read.Load() >= events*int64(sessions) })
+			all := func(events int64) { // which takes as long as the machine's other work lets it
+				for deadline := time.Now().Add(3 * time.Minute); read.Load() < events*int64(sessions); time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						b.Fatal("in vain: all are told")
+					}
+				}
 			}
 			told := int64(0)
 			if sessions > 0 { // how long an event is
@@ -49,7 +53,7 @@ func BenchmarkEvent(b *testing.B) {
 					w.sockets.Call(leg)
 				}
 				calls += time.Since(from)
-				if told++; told%100 == 0 && sessions > 0 {
+				if told++; told%20 == 0 && sessions > 0 {
 					all(told)
 				}
 			}

@@ -99,6 +99,47 @@ func TestEachServerTellsOfEachChangeOnce(t *testing.T) {
 	}
 }
 
+// held is a change log that shows nothing until it is let go.
+type held struct {
+	socket.Log
+	holding atomic.Bool
+}
+
+func (h *held) Changes(ctx context.Context, after int64, limit int) ([]bugle.Change, error) {
+	if h.holding.Load() {
+		return nil, nil
+	}
+	return h.Log.Changes(ctx, after, limit)
+}
+
+// TestABatchThatFailsGoesOnWhereItWas: when a token cannot be judged in the middle of what is read at once, what was told before is not told again.
+func TestABatchThatFailsGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	log, judges := &held{}, &flaky{}
+	w := newWorld(t, func(o *socket.Options) {
+		log.Log, o.Changes = o.Changes, log
+		judges.People, o.People = o.People, judges
+	})
+	k := w.dial()
+	k.subscribe(w.token, w.acme, "object.*.*")
+	log.holding.Store(true)
+	var want []string
+	for n := range 3 {
+		want = append(want, w.make("/v2/accounts/"+w.acme+"/menus", fmt.Sprintf(`{"name":"M%d"}`, n)))
+		w.do("PATCH", "/v2/accounts/"+w.acme, fmt.Sprintf(`{"name":"Acme %d"}`, n))
+		want = append(want, w.acme)
+	}
+	judges.failures.Store(4)
+	log.holding.Store(false)
+	var told []string
+	for range want {
+		told = append(told, fmt.Sprint(k.event().Data["id"]))
+	}
+	if k.ask("ping", "", "{}"); !slices.Equal(told, want) || len(k.events) > 0 || judges.failures.Load() >= 0 {
+		t.Errorf("%q and %v, want %q", told, k.events, want)
+	}
+}
+
 // TestASlowClientHoldsUpNobody: one that does not read is cut off when too much waits for it; the others are told of all.
 func TestASlowClientHoldsUpNobody(t *testing.T) {
 	t.Parallel()

@@ -92,7 +92,6 @@ func (k *session) enqueue(text []byte) {
 		return
 	}
 	k.queue, k.bytes = append(k.queue, text), k.bytes+len(text)
-	k.server.counts.told.Add(1)
 	k.look()
 }
 

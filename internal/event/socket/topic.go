@@ -193,8 +193,10 @@ func (e *occurrence) routingKey() string {
 
 // publish hands an event to everybody who is to be told, and waits for nobody.
 func (s *Server) publish(e *occurrence) {
+	told := int64(0)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	defer func() { s.counts.told.Add(told) }()
 	for _, account := range [...]string{e.account, anything} {
 		for _, t := range s.topics[account] {
 			if !t.binding.fits(e) {
@@ -209,6 +211,7 @@ func (s *Server) publish(e *occurrence) {
 					text = t.message(e)
 				}
 				sub.session.enqueue(text)
+				told++
 			}
 		}
 	}
