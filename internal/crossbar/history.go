@@ -19,6 +19,14 @@ const masked, maskedChanged = "********", "******** (changed)"
 func (req *request) history(res *resource) (*reply, error) {
 	id := req.route.arg()
 	accountID := req.accountOf(res, id)
+	return req.historyOf(res, accountID, id, func() error {
+		_, err := req.api.opts.Store.GetAny(req.ctx, accountID, res.typ, id)
+		return err
+	})
+}
+
+// historyOf tells what the change log has of an id; exists is asked when that is nothing.
+func (req *request) historyOf(res *resource, accountID, id string, exists func() error) (*reply, error) {
 	p := &page{}
 	size, err := req.pageSize(p)
 	if err != nil {
@@ -40,7 +48,7 @@ func (req *request) history(res *resource) (*reply, error) {
 		return nil, err
 	}
 	if len(changes) == 0 && before == 0 { // retention may have taken all of it
-		if _, err := req.api.opts.Store.GetAny(req.ctx, accountID, res.typ, id); err != nil {
+		if err := exists(); err != nil {
 			return nil, req.missing(err, id)
 		}
 	}

@@ -14,7 +14,8 @@ func mailboxes() *resource {
 			"PUT to the message's `raw` later. POST on a message, or on `messages` with a list of ids as `messages`, sets " +
 			"`folder` (`new`, `saved`, `deleted`), moves into the box `source_id`, or copies into each box of a list there. " +
 			"DELETE puts messages into the folder `deleted`, from where they go for good after 30 days; with " +
-			"`should_soft_delete=false` they go at once. Lists show deleted messages when `folder=deleted` asks for them.",
+			"`should_soft_delete=false` they go at once. Lists show deleted messages when `folder=deleted` asks for them. " +
+			"A message's `history` tells an administrator who did what to it over the API, also when it is gone.",
 		within:      map[string]string{"users": IndexOwner},
 		filtered:    map[string]string{"owner_id": IndexOwner},
 		summary:     picking("name", "mailbox", "owner_id"),

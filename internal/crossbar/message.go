@@ -37,6 +37,7 @@ func messageEndpoints() []endpoint {
 			})},
 			http.MethodPost:   {run: inBox((*request).changeMessage)},
 			http.MethodDelete: {run: inBox((*request).removeMessage)}}},
+		{path: "{id}/messages/{message}/history", ops: map[string]operation{http.MethodGet: {run: inBox((*request).messageHistory)}}},
 		{path: "{id}/messages/{message}/raw", ops: map[string]operation{
 			http.MethodGet: {run: inBox((*request).downloadMessage), produces: audio},
 			http.MethodPut: {run: inBox((*request).uploadMessage), upload: true}}},
@@ -215,7 +216,7 @@ func (req *request) depositMessage() (*reply, error) {
 		if _, err := tx.Get(req.account.id, TypeMailbox, m.BoxID); err != nil {
 			return req.missing(err, m.BoxID)
 		}
-		return tx.PutMessages(m)
+		return putMessage(tx, nil, &m)
 	})
 	if err != nil {
 		return nil, err
@@ -256,9 +257,9 @@ func (req *request) uploadMessage() (*reply, error) {
 		if err != nil {
 			return err
 		}
-		now.Blob, now.ContentType, now.Size, now.Length = stored.Blob, stored.ContentType, stored.Size, stored.Length
 		m = now
-		return tx.PutMessages(now)
+		m.Blob, m.ContentType, m.Size, m.Length = stored.Blob, stored.ContentType, stored.Size, stored.Length
+		return putMessage(tx, &now, &m)
 	})
 	if err != nil {
 		return nil, err

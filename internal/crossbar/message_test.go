@@ -313,3 +313,57 @@ func TestPlainUserReadsTheOwnMessages(t *testing.T) {
 		t.Errorf("%v", rows)
 	}
 }
+
+// TestMessageHistory: who did what to a message over the API is on record, also when the message is gone.
+func TestMessageHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, at := w.mailbox("3000", "")
+	two, other := w.mailbox("3001", "")
+	id := w.deposit(at, `{"caller_id_name":"Ann"}`)
+	w.must("POST", at+"/"+id, `{"folder":"saved"}`)
+	if a := w.raw("PUT", at+"/"+id+"/raw", wav(800), "X-Auth-Token: "+w.token, "Content-Type: audio/x-wav"); a.code != 200 {
+		t.Fatalf("%d %s", a.code, a.text)
+	}
+	w.must("POST", at+"/"+id, `{"source_id":"`+two+`"}`)
+	copied := w.must("POST", other+"/"+id, `{"source_id":["`+one+`"]}`).at("succeeded").([]any)[0].(string)
+	w.must("DELETE", other+"/"+id, "")
+	if a := w.call("DELETE", other+"/"+id+"?should_soft_delete=false", ""); a.code != 200 {
+		t.Fatalf("%d %s", a.code, a.text)
+	}
+	var got []string
+	for next := ""; ; {
+		a := w.must("GET", other+"/"+id+"/history?page_size=4&start_key="+next, "")
+		for _, row := range a.rows() {
+			in := func(key string) string {
+				m := mapOf(row[key])
+				folder, _ := m["folder"].(string)
+				box, _ := m["source_id"].(string)
+				return strings.NewReplacer(one, "one", two, "two").Replace(box) + "/" + folder
+			}
+			got = append(got, fmt.Sprint(row["action"], " ", in("before"), " ", in("after"), " ", text(row["also_changed"]), " ", mapOf(row["by"])["method"], " ", row["client_ip"]))
+		}
+		if next, _ = a.body["next_start_key"].(string); next == "" {
+			break
+		}
+	}
+	const by = " api_auth 192.0.2.7"
+	want := []string{"deleted two/deleted / []" + by, "edited two/saved two/deleted []" + by, "edited one/saved two/saved []" + by,
+		`edited one/saved one/saved ["audio"]` + by, "edited one/new one/saved []" + by, "created / one/new []" + by}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if rows := w.must("GET", at+"/"+copied+"/history", "").rows(); len(rows) != 1 || rows[0]["action"] != "created" {
+		t.Errorf("the copy: %s", text(rows))
+	}
+	// What a call leaves has no history, and what never was is not found.
+	if err := w.store.SaveMessage(context.Background(), store.MessageRow{ID: "202611-call", AccountID: w.account, BoxID: one, Folder: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if rows := w.must("GET", at+"/202611-call/history", "").rows(); len(rows) != 0 {
+		t.Errorf("%s", text(rows))
+	}
+	if a := w.call("GET", at+"/202611-none/history", ""); a.code != 404 {
+		t.Errorf("%d %s", a.code, a.text)
+	}
+}

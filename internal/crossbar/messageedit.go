@@ -175,6 +175,7 @@ func (req *request) messageChange() (change func(*store.Tx, store.MessageRow) ([
 		return nil, false, oneError("source_id", "minItems", "The list must have at least 1 items", nil)
 	}
 	return func(tx *store.Tx, m store.MessageRow) ([]string, error) {
+		was := m
 		if folder != "" {
 			m.Folder = folder
 		}
@@ -192,7 +193,7 @@ func (req *request) messageChange() (change func(*store.Tx, store.MessageRow) ([
 				break
 			}
 			m.ID = newMessageID(m.Arrived)
-			if err := tx.PutMessages(m); err != nil {
+			if err := putMessage(tx, nil, &m); err != nil {
 				return nil, err
 			}
 			copied = append(copied, m.ID)
@@ -200,7 +201,7 @@ func (req *request) messageChange() (change func(*store.Tx, store.MessageRow) ([
 		if copies {
 			return copied, nil
 		}
-		return []string{m.ID}, tx.PutMessages(m)
+		return []string{m.ID}, putMessage(tx, &was, &m)
 	}, copies, nil
 }
 
@@ -212,10 +213,11 @@ func (req *request) hard() bool {
 
 func (req *request) dropMessage(tx *store.Tx, m store.MessageRow) ([]string, error) {
 	if req.hard() {
-		return []string{m.ID}, tx.RemoveMessage(m.AccountID, m.ID)
+		return []string{m.ID}, putMessage(tx, &m, nil)
 	}
+	was := m
 	m.Folder = store.FolderDeleted
-	return []string{m.ID}, tx.PutMessages(m)
+	return []string{m.ID}, putMessage(tx, &was, &m)
 }
 
 func (req *request) removeMessage() (*reply, error) {

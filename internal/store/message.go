@@ -93,6 +93,13 @@ func (tx *Tx) PutMessages(rows ...MessageRow) error {
 	return tx.fail("store.PutMessages", tx.s.writeMessages(tx.ctx, tx.t, rows))
 }
 
+// Log appends a Change of something that is no document, such as a message: what a history tells of it. The transaction gives it
+// its time, its place and who asked for it.
+func (tx *Tx) Log(change bugle.Change) {
+	change.At = tx.at
+	tx.record(commit{change: change})
+}
+
 // GetMessage returns a message that nobody else changes until the transaction ends; KindNotFound when there is none.
 func (tx *Tx) GetMessage(accountID, id string) (MessageRow, error) {
 	m, err := getMessage(tx.ctx, tx.t, accountID, id)
