@@ -2,6 +2,7 @@ package crossbar
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -75,7 +76,7 @@ func accounts() *resource {
 			http.MethodPut:    {run: func(req *request) (*reply, error) { return req.createAccount(r) }},
 			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
 			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
-			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.removeAccount(r) }}}},
+			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.removeAccount(r) }, tries: true}}},
 		{path: "{id}/children", ops: descendants(IndexParent)},
 		{path: "{id}/descendants", ops: descendants(IndexAncestor)},
 		{path: "{id}/siblings", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) {
@@ -294,6 +295,9 @@ func (req *request) removeAccount(res *resource) (*reply, error) {
 		return nil, &fault{status: http.StatusForbidden, message: "forbidden", data: say("the master account cannot be deleted")}
 	}
 	id := req.account.id
+	if req.dryRun() {
+		return req.tryRemoveAccount(res)
+	}
 	if err := req.api.opts.Store.Write(req.ctx, req.closeAccount); err != nil {
 		return nil, err
 	}
@@ -317,6 +321,35 @@ func (req *request) removeAccount(res *resource) (*reply, error) {
 		return nil, err
 	}
 	doc["id"], doc["_read_only"] = id, map[string]any{"deleted": true}
+	return &reply{status: http.StatusOK, data: appendTree(nil, doc), revision: req.account.doc.Rev}, nil
+}
+
+// tryRemoveAccount tells what removeAccount would do, and how many documents of which type would go with the account.
+func (req *request) tryRemoveAccount(res *resource) (*reply, error) {
+	id, inside := req.account.id, map[string]any{}
+	err := req.api.opts.Store.Write(req.ctx, func(tx *store.Tx) error {
+		if err := req.closeAccount(tx); err != nil {
+			return err
+		}
+		for _, r := range req.api.owned() {
+			n, err := tx.Count(store.Query{AccountID: id, Type: r.typ})
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				inside[r.typ] = int64(n)
+			}
+		}
+		return errDryRun
+	})
+	if !errors.Is(err, errDryRun) {
+		return nil, err
+	}
+	doc, err := req.readable(res, &req.account.doc)
+	if err != nil {
+		return nil, err
+	}
+	doc["id"], doc["_read_only"] = id, map[string]any{"deleted": false, "documents": inside}
 	return &reply{status: http.StatusOK, data: appendTree(nil, doc), revision: req.account.doc.Rev}, nil
 }
 

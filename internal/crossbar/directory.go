@@ -33,7 +33,7 @@ func directories() *resource {
 			run: func(req *request) (*reply, error) { return req.fetchDirectory(r) }},
 		http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }},
 		http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
-		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }}}}}
+		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, tries: true}}}}
 	return r
 }
 

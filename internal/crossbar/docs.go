@@ -63,7 +63,8 @@ Types are taken leniently where nothing else is wrong, also in the data of a cal
 An id that names nothing is accepted, since clients save in any order, and is told in ` + "`_read_only.references` (`path`, `id`)" + ` of the
 document. A DELETE removes the membership entries that name what goes (a user's or device's ` + "`directories`" + `, a group's members, a set's rules), in the same
 transaction, and tells in ` + "`_read_only.references`" + ` which documents named it (` + "`type`, `id`, `name`, `removed`" + `): those with
-` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells.
+` + "`removed` false, such as callflows, are left as they were. `?dry_run=true`" + ` only tells; where a deletion has none
+(all of a list's entries, messages, photos, metaflows, registrations) it is refused.
 
 ` + "`GET …/{id}/history`" + ` tells an administrator who changed a document, when, from where and how (` + "`by`, `client_ip`, `request_id`" + `, the document
 before and after with its secrets masked), newest first, also after it was deleted. What changed and no document shows (a password, an API key,

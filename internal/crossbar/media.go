@@ -73,7 +73,7 @@ func mediaFiles() *resource {
 			return req.change(r, replacing)
 		}},
 		http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }},
-		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }},
+		http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, tries: true},
 	}}, {path: "{id}/raw", ops: map[string]operation{
 		http.MethodGet:  {run: (*request).downloadMedia, produces: audio},
 		http.MethodPost: {run: func(req *request) (*reply, error) { return req.uploadMedia(r) }, upload: true},

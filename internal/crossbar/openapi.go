@@ -160,6 +160,9 @@ func (a *API) describeOperation(r mount, e *endpoint, verb, path string) map[str
 	if verb == http.MethodDelete && r.typ != "" {
 		add("should_soft_delete")
 	}
+	if op.tries {
+		add("dry_run")
+	}
 	add("pretty_print")
 	out["parameters"] = params
 	if body := shape.requestBody(op); body != nil {

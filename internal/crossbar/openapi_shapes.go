@@ -361,6 +361,7 @@ func sharedParameters() map[string]any {
 	}
 	add("pretty_print", "query", "true: indented JSON", typed("boolean"))
 	add("should_soft_delete", "query", "false: the document is gone for good", map[string]any{"type": "boolean", "default": true})
+	add("dry_run", "query", "true: only tell what the deletion would do", map[string]any{"type": "boolean", "default": false})
 	add("If-Match", "header", "Quoted revision; another one is answered 412", typed("string"))
 	add("If-None-Match", "header", "Quoted revision; the same one is answered 304", typed("string"))
 	return out

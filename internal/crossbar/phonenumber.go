@@ -71,17 +71,21 @@ func phoneNumbers() *resource {
 		return req.setNumberState(r, number, stateInService)
 	}
 	reserve := func(req *request, number string) (*reply, error) { return req.setNumberState(r, number, stateReserved) }
+	tried := func(op operation) operation {
+		op.tries = true
+		return op
+	}
 	put := http.MethodPut
 	r.endpoints = []endpoint{
 		{path: "", ops: map[string]operation{http.MethodGet: {run: func(req *request) (*reply, error) { return req.listNumbers(r) }}}},
 		{path: "{id}", ops: map[string]operation{http.MethodGet: each(fetch), put: each(create), http.MethodPost: each(replace),
-			http.MethodPatch: each(merge), http.MethodDelete: each(release)}},
+			http.MethodPatch: each(merge), http.MethodDelete: tried(each(release))}},
 		{path: "{id}/activate", ops: map[string]operation{put: each(activate)}},
 		{path: "{id}/reserve", ops: map[string]operation{put: each(reserve)}},
 		{path: "{id}/port", ops: map[string]operation{put: {run: needsCarrier}}},
 		{path: "{id}/identify", ops: map[string]operation{http.MethodGet: each((*request).identifyNumber)}},
 		{path: "collection", ops: map[string]operation{put: many(http.StatusCreated, create), http.MethodPost: many(http.StatusOK, replace),
-			http.MethodPatch: many(http.StatusOK, merge), http.MethodDelete: many(http.StatusOK, release)}},
+			http.MethodPatch: many(http.StatusOK, merge), http.MethodDelete: tried(many(http.StatusOK, release))}},
 		{path: "collection/activate", ops: map[string]operation{put: many(http.StatusOK, activate)}},
 		{path: "collection/reserve", ops: map[string]operation{put: many(http.StatusOK, reserve)}},
 		{path: "classifiers", ops: map[string]operation{http.MethodGet: {run: (*request).listClassifiers}}},

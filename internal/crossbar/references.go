@@ -226,10 +226,16 @@ func (e *edit) letGoOf(res *resource, d *store.Document) (left bool, err error) 
 // errDryRun undoes a deletion that was only asked about.
 var errDryRun = errors.New("crossbar: dry run")
 
+// dryRun reports whether a deletion shall only be told of. Whatever does not clearly say that it is meant is only told.
+func (req *request) dryRun() bool {
+	s, ok := req.param("dry_run")
+	return ok && !slices.Contains([]string{"false", "0", "no"}, strings.ToLower(s))
+}
+
 // remove answers DELETE on a document: it and the membership entries that name it go in one transaction. What else names
 // it stays as it is and is told.
 func (req *request) remove(res *resource) (*reply, error) {
-	id, dry := req.route.arg(), req.flag("dry_run", false)
+	id, dry := req.route.arg(), req.dryRun()
 	hard := res.final
 	if s, ok := req.param("should_soft_delete"); ok && s == "false" {
 		hard = true

@@ -112,6 +112,8 @@ type operation struct {
 	proves bool
 	// ofGone: it is answered for an account that was deleted too.
 	ofGone bool
+	// tries: a deletion that dry_run only tells of.
+	tries bool
 	// upload: the body may be of any type and up to maxUpload bytes.
 	upload bool
 	// uploads are the media types of an upload that the documentation names; nil for those of audio.
@@ -148,7 +150,7 @@ func (r *resource) finish(a *API) error {
 			http.MethodGet:    {run: func(req *request) (*reply, error) { return req.fetch(r) }},
 			http.MethodPost:   {run: func(req *request) (*reply, error) { return req.change(r, replacing) }, proves: true},
 			http.MethodPatch:  {run: func(req *request) (*reply, error) { return req.change(r, merging) }, proves: true},
-			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, proves: true}}},
+			http.MethodDelete: {run: func(req *request) (*reply, error) { return req.remove(r) }, proves: true, tries: true}}},
 		{path: r.changesPath(), ops: map[string]operation{
 			http.MethodGet: {run: func(req *request) (*reply, error) { return req.history(r) }, ofGone: true}}},
 	}

@@ -175,6 +175,9 @@ func (req *request) operate(tokenFault *fault) (*reply, error) {
 	if err := req.negotiate(op); err != nil {
 		return nil, err
 	}
+	if req.verb == http.MethodDelete && !op.tries && req.dryRun() {
+		return nil, oneError("dry_run", "invalid", "This deletion cannot be tried: without dry_run it is carried out", true)
+	}
 	if err := req.unalias(); err != nil {
 		return nil, err
 	}
