@@ -71,6 +71,20 @@ func termsOf(u *store.Subscription) (t terms, err error) {
 	return t, err
 }
 
+// Terms are what a subscription asks for, without its secrets.
+type Terms struct {
+	Address           string // "" over WebSocket
+	Filters, Disabled []string
+	Created           time.Time
+	IncludeChanges    bool
+}
+
+// Describe reads the terms of a subscription.
+func Describe(u *store.Subscription) (Terms, error) {
+	t, err := termsOf(u)
+	return Terms{t.Address, t.Filters, t.Disabled, t.Created, t.IncludeChanges}, err
+}
+
 type subscriptionRequest struct {
 	EventFilters   []string `json:"eventFilters"`
 	ExpiresIn      *int64   `json:"expiresIn"`
@@ -271,10 +285,10 @@ func (c *call) shown(u *store.Subscription, t *terms) (map[string]any, error) {
 		return out, nil
 	case err != nil:
 		return nil, err
+	case !state.Paused.IsZero(): // by an administrator: nothing is sent, not even to ask a blacklisted receiver
+		out["status"] = "Suspended"
 	case !state.Blacklisted.IsZero():
 		out["status"], out["blacklistedData"] = "Blacklisted", map[string]any{"blacklistedAt": stamp(state.Blacklisted), "reason": state.Reason}
-	case state.Paused:
-		out["status"] = "Suspended"
 	}
 	return out, nil
 }

@@ -207,9 +207,11 @@ func exerciseHookResults(t *testing.T, o opener) {
 	_, _, err = s.HookAttempts(t.Context(), HookQuery{AccountID: "acme", After: encodeCursor([]byte("12345678"), "x")})
 	wantKind(t, err, bugle.KindInvalid)
 	// All failed ones again, then by range, then one.
-	resend := func(q HookQuery, id string) (n int) {
+	resend := func(q HookQuery, id string) int {
 		t.Helper()
-		if err := s.Write(t.Context(), func(tx *Tx) (err error) { n, err = tx.Resend(q, id); return err }); err != nil {
+		q.Delivery = id
+		n, err := s.Resend(t.Context(), q)
+		if err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -282,7 +284,7 @@ func exerciseHookNodes(t *testing.T, o opener) {
 		t.Fatal(err)
 	}
 	pause := func(account string, paused bool) error {
-		return s.Write(t.Context(), func(tx *Tx) error { return tx.PauseHook(account, "e2", paused) })
+		return s.Write(t.Context(), func(tx *Tx) error { return tx.PauseHook(account, "e2", "ringcentral", paused) })
 	}
 	at, err := s.HooksQueued(t.Context())
 	if err := errors.Join(err, pause("acme", true)); err != nil {
@@ -290,13 +292,13 @@ func exerciseHookNodes(t *testing.T, o opener) {
 	}
 	wantKind(t, pause("beta", false), bugle.KindNotFound)
 	touched, err := s.HookEndpointsTouched(t.Context(), at)
-	if err != nil || len(touched) != 1 || !touched[0].Paused || touched[0].Node != "n1" {
+	if err != nil || len(touched) != 1 || touched[0].Paused.IsZero() || touched[0].Node != "n1" {
 		t.Fatal(touched, err)
 	}
 	if err := s.Write(t.Context(), func(tx *Tx) error { return tx.ProbeHook("acme", "e2") }); err != nil {
 		t.Fatal(err)
 	}
-	if touched, err := s.HookEndpointsTouched(t.Context(), touched[0].Touched); err != nil || len(touched) != 1 || !touched[0].Paused {
+	if touched, err := s.HookEndpointsTouched(t.Context(), touched[0].Touched); err != nil || len(touched) != 1 || touched[0].Paused.IsZero() {
 		t.Fatal(touched, err)
 	}
 	if err := s.ReleaseHookEndpoints(t.Context(), "n1"); err != nil {

@@ -63,6 +63,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"hooks are kept in order":                         exerciseHooks,
 		"results of hooks are kept":                       exerciseHookResults,
 		"one node delivers an endpoint's hooks":           exerciseHookNodes,
+		"deliveries are found, counted and sent again":    exerciseHookLog,
 		"records come in groups":                          exerciseGroups,
 		"records come in numbers":                         exerciseManyRecords,
 		"what is no text is not found":                    exerciseForeignText,

@@ -62,7 +62,9 @@ type HookEndpoint struct {
 	Node      string // who delivers, "" for nobody
 	Epoch     int64  // grows with each change of Node
 	Touched   int64
-	Paused    bool
+	// Paused is since when nothing is sent, by an administrator's wish; zero: it is not. Resumed is when the last pause
+	// ended: no time counts that a delivery has waited until then.
+	Paused, Resumed time.Time
 	// Failing is since when every attempt failed; zero: the last one succeeded.
 	Failing time.Time
 	// Blacklisted is since when nothing but probes is sent; zero: it is not.
@@ -110,7 +112,7 @@ func (tx *Tx) appendDeliveries(first int64) error {
 		number := first + int64(i) + 1
 		rows[i] = []any{d.ID, number, number, d.Endpoint, d.AccountID, d.Event, string(keys), d.Method, d.URL, string(header),
 			notNil(d.Body), int64(HookWaiting), tx.at.UnixMicro(), 0, tx.at.UnixMicro(), 0, 0, 0, 0, ""}
-		endpoints[d.Endpoint] = []any{d.Endpoint, d.AccountID, d.Kind, "", 0, 0, 0, 0, 0, ""}
+		endpoints[d.Endpoint] = []any{d.Endpoint, d.AccountID, d.Kind, "", 0, 0, 0, 0, 0, "", 0}
 	}
 	if err := inBatches(tx.ctx, tx.t, `INSERT INTO hook_deliveries (`+deliveryColumns+`) VALUES `,
 		` ON CONFLICT (id) DO NOTHING`, rows); err != nil {

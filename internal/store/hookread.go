@@ -16,7 +16,7 @@ import (
 const (
 	deliveryColumns = `id, position, queued, endpoint_id, account_id, event, order_keys, method, url, header, body, state, ` +
 		`created, began, due, finished, attempts, tries, status, reason`
-	endpointColumns    = `id, account_id, kind, node, epoch, touched, paused, failing, blacklisted, reason`
+	endpointColumns    = `id, account_id, kind, node, epoch, touched, paused, failing, blacklisted, reason, resumed`
 	hookAttemptColumns = `delivery_id, number, endpoint_id, account_id, at, took, success, status, error, answer, retry_at`
 )
 
@@ -41,61 +41,14 @@ type HookQuery struct {
 	Endpoint  string      // "" for every one
 	Delivery  string      // "" for every one; attempts only
 	States    []HookState // none for every one; deliveries only
-	// From is included, Until is not; zero means without bound. Of attempts.
+	// From is included, Until is not; zero means without bound. They bound when attempts were made, and when deliveries were
+	// enqueued.
 	From, Until time.Time
 	// First and Last bound the positions of deliveries, both included; 0 means without bound.
 	First, Last int64
 	After       []byte // what the page before returned as next
 	Limit       int    // 1 to 1000; 0 means 50
 	Ascending   bool   // the oldest first
-}
-
-// Deliveries returns one page of deliveries in the order of their positions, the latest first, and where the next begins.
-func (s *Store) Deliveries(ctx context.Context, q HookQuery) (list []HookDelivery, next []byte, err error) {
-	if !texts(q.AccountID, q.Endpoint) {
-		return nil, nil, nil
-	}
-	where, args := q.deliveries()
-	beyond, order := `<`, ` DESC`
-	if q.Ascending {
-		beyond, order = `>`, ``
-	}
-	if q.After != nil {
-		place, _, err := hookPlace(q.After)
-		if err != nil {
-			return nil, nil, err
-		}
-		where, args = where+` AND position `+beyond+` ?`, append(args, place)
-	}
-	limit := Query{Limit: q.Limit}.limit()
-	list, err = s.deliveries(ctx, `SELECT `+deliveryColumns+` FROM hook_deliveries WHERE `+where+` ORDER BY position`+order+
-		` LIMIT ? + 0`, append(args, limit+1)...)
-	if err == nil && len(list) > limit {
-		list = list[:limit]
-		next = encodeCursor(binary.BigEndian.AppendUint64(nil, uint64(list[limit-1].Position)), list[limit-1].ID)
-	}
-	return list, next, s.fail("store.Deliveries", err)
-}
-
-// deliveries is the condition of a query of deliveries.
-func (q *HookQuery) deliveries() (where string, args []any) {
-	where, args = `account_id = ?`, []any{q.AccountID}
-	if q.Endpoint != "" {
-		where, args = where+` AND endpoint_id = ?`, append(args, q.Endpoint)
-	}
-	if len(q.States) > 0 {
-		where += ` AND state IN ` + tuples(1, len(q.States))
-		for _, state := range q.States {
-			args = append(args, int64(state))
-		}
-	}
-	if q.First > 0 {
-		where, args = where+` AND position >= ?`, append(args, q.First)
-	}
-	if q.Last > 0 {
-		where, args = where+` AND position <= ?`, append(args, q.Last)
-	}
-	return where, args
 }
 
 // GetDelivery returns a delivery, else KindNotFound.
@@ -165,11 +118,11 @@ func (s *Store) HookAttempts(ctx context.Context, q HookQuery) (list []HookAttem
 		return nil, nil, nil
 	}
 	where, args := `account_id = ?`, []any{q.AccountID}
+	if q.Delivery != "" { // by its own key: the index of an account's attempts would be read through
+		where, args = `account_id || '' = ? AND delivery_id = ?`, append(args, q.Delivery)
+	}
 	if q.Endpoint != "" {
 		where, args = where+` AND endpoint_id = ?`, append(args, q.Endpoint)
-	}
-	if q.Delivery != "" {
-		where, args = where+` AND delivery_id = ?`, append(args, q.Delivery)
 	}
 	if !q.From.IsZero() {
 		where, args = where+` AND at >= ?`, append(args, micro(q.From))
@@ -275,12 +228,12 @@ func endpoints(ctx context.Context, r querier, where string, args ...any) ([]Hoo
 	var list []HookEndpoint
 	for rows.Next() {
 		var e HookEndpoint
-		var paused, failing, blacklisted int64
+		var paused, failing, blacklisted, resumed int64
 		if err := rows.Scan(&e.ID, &e.AccountID, &e.Kind, &e.Node, &e.Epoch, &e.Touched, &paused, &failing, &blacklisted,
-			&e.Reason); err != nil {
+			&e.Reason, &resumed); err != nil {
 			return nil, err
 		}
-		e.Paused, e.Failing, e.Blacklisted = paused != 0, timeOf(failing), timeOf(blacklisted)
+		e.Paused, e.Resumed, e.Failing, e.Blacklisted = timeOf(paused), timeOf(resumed), timeOf(failing), timeOf(blacklisted)
 		list = append(list, e)
 	}
 	return list, rows.Err()

@@ -222,15 +222,6 @@ func (tx *Tx) numberHooks() error {
 
 func (tx *Tx) hooked() bool { return len(tx.deliveries)+len(tx.touched) > 0 }
 
-// PauseHook stops or resumes an endpoint; what waits goes on waiting. KindNotFound: nothing was ever enqueued for it.
-func (tx *Tx) PauseHook(accountID, endpoint string, paused bool) error {
-	n := 0
-	if paused {
-		n = 1
-	}
-	return tx.touch("store.PauseHook", accountID, endpoint, `paused = ?`, n)
-}
-
 // ProbeHook makes the node that delivers for an endpoint look at it now: a blacklisted one is probed at once.
 func (tx *Tx) ProbeHook(accountID, endpoint string) error {
 	return tx.touch("store.ProbeHook", accountID, endpoint, `kind = kind`)
@@ -246,28 +237,6 @@ func (tx *Tx) touch(op, accountID, endpoint, set string, args ...any) error {
 		tx.touched = append(tx.touched, clean(endpoint))
 	}
 	return tx.fail(op, err)
-}
-
-// Resend makes deliveries wait for an attempt at once, in a new round: those of q, of every state unless it names some. It
-// returns how many; those whose endpoint is gone are not sent again.
-func (tx *Tx) Resend(q HookQuery, delivery string) (int, error) {
-	if !texts(q.AccountID, q.Endpoint, delivery) {
-		return 0, nil
-	}
-	where, args := q.deliveries()
-	if delivery != "" {
-		where, args = where+` AND id = ?`, append(args, delivery)
-	}
-	last, err := tx.count([]any{deliveriesCounter, 1}) // a transaction that resends writes no document: it would count in another order
-	if err != nil {
-		return 0, tx.fail("store.Resend", err)
-	}
-	n, err := tx.t.exec(tx.ctx, `UPDATE hook_deliveries SET state = 0, queued = ?, began = 0, due = ?, finished = 0, tries = 0 WHERE `+
-		where+` AND state <> ?`, append([]any{last[deliveriesCounter], tx.at.UnixMicro()}, append(args, int64(HookDropped))...)...)
-	if n > 0 {
-		tx.resent = true
-	}
-	return int(n), tx.fail("store.Resend", err)
 }
 
 // DropHook ends what waits for an endpoint, which is gone, and forgets its state.

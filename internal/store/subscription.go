@@ -102,6 +102,11 @@ func (s *Store) SubscriptionsOf(ctx context.Context, accountID, userID, appID st
 	return s.subscriptions(ctx, ` WHERE account_id = ? AND user_id = ? AND app_id = ? ORDER BY id`, accountID, userID, clean(appID))
 }
 
+// SubscriptionsOfAccount returns up to limit subscriptions of an account behind an id, by id.
+func (s *Store) SubscriptionsOfAccount(ctx context.Context, accountID, after string, limit int) ([]Subscription, error) {
+	return s.subscriptions(ctx, ` WHERE account_id = ? AND id > ? ORDER BY id LIMIT ? + 0`, accountID, clean(after), limit)
+}
+
 // CountSubscriptions counts those of a user by an app that have not expired at a time.
 func (tx *Tx) CountSubscriptions(accountID, userID, appID string, at time.Time) (n int, err error) {
 	err = tx.t.row(tx.ctx, `SELECT count(*) FROM subscriptions WHERE account_id = ? AND user_id = ? AND app_id = ? AND expires > ?`, accountID,

@@ -326,10 +326,43 @@ func (e *Engine) expire(q *queue, now time.Time) {
 		if began.IsZero() {
 			began = it.Created
 		}
-		if q.kind.Policy.GiveUp > 0 && now.Sub(began) > q.kind.Policy.GiveUp && !it.flying && !it.saving {
-			it.State, it.Finished = store.HookDead, now
-			e.save(q, it, nil)
-			e.done(q, it)
+		if began.Before(q.endpoint.Resumed) {
+			began = q.endpoint.Resumed
 		}
+		if q.kind.Policy.GiveUp > 0 && now.Sub(began) > q.kind.Policy.GiveUp {
+			e.giveUp(q, it, now, it.Reason)
+		}
+	}
+}
+
+// expirePaused gives up what has waited behind a pause for longer than anything is kept.
+func (e *Engine) expirePaused(ctx context.Context, q *queue, now time.Time) {
+	for _, it := range q.items {
+		if now.Sub(it.Created) > KeepPaused {
+			e.giveUp(q, it, now, "it waited for too long while the endpoint was paused")
+		}
+	}
+	if len(q.items) < e.opts.Window/2 && !q.whole {
+		e.load(ctx, q)
+	}
+}
+
+func (e *Engine) giveUp(q *queue, it *item, now time.Time, reason string) {
+	if it.flying || it.saving {
+		return
+	}
+	it.State, it.Finished, it.Reason = store.HookDead, now, reason
+	e.save(q, it, nil)
+	e.done(q, it)
+}
+
+// resume makes what waited behind a pause due, in a new round.
+func (e *Engine) resume(q *queue, now time.Time) {
+	q.failures = nil
+	q.forgive()
+	for _, it := range q.items {
+		q.refresh(&it.HookDelivery)
+		it.Due = now
+		q.settle(it)
 	}
 }

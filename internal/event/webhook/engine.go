@@ -209,7 +209,7 @@ func (e *Engine) run(ctx context.Context) {
 		case <-look.C:
 			e.discover(ctx)
 		case <-beat.C:
-			e.look()
+			e.look(ctx)
 		case <-timer.C:
 			e.awake(time.Now())
 		}
@@ -289,19 +289,31 @@ func (e *Engine) adopt(ctx context.Context, list []store.HookEndpoint, left int6
 		if !known || e.queues[endpoint.ID] != nil {
 			continue
 		}
-		q := newQueue(endpoint, kind)
-		e.queues[endpoint.ID] = q
-		now := time.Now()
-		q.probeAt = now.Add(rand.N(e.opts.Spread))
-		e.load(ctx, q)
-		for _, it := range q.items {
-			if it.Queued <= left {
-				q.hold = now.Add(rand.N(e.opts.Spread))
-				break
-			}
+		// It was read before it came here: a pause that was discovered meanwhile found no queue.
+		now, err := e.opts.Store.GetHookEndpoint(ctx, endpoint.AccountID, endpoint.ID)
+		if err != nil {
+			e.opts.Log.Warn("webhooks: an endpoint could not be read", "endpoint", endpoint.ID, "error", err)
+			continue // the next scan finds it
 		}
-		e.schedule(q)
+		endpoint.Paused, endpoint.Resumed, endpoint.Touched = now.Paused, now.Resumed, now.Touched
+		e.queues[endpoint.ID] = e.begin(ctx, newQueue(endpoint, kind), left)
 	}
+}
+
+// begin reads what waits for an endpoint and says when it begins.
+func (e *Engine) begin(ctx context.Context, q *queue, left int64) *queue {
+	q.forgive()
+	now := time.Now()
+	q.probeAt = now.Add(rand.N(e.opts.Spread))
+	e.load(ctx, q)
+	for _, it := range q.items {
+		if it.Queued <= left {
+			q.hold = now.Add(rand.N(e.opts.Spread))
+			break
+		}
+	}
+	e.schedule(q)
+	return q
 }
 
 // load reads what waits behind the last delivery that is in memory. All of it is due: it is read at the start, or after
@@ -355,8 +367,8 @@ func (e *Engine) discover(ctx context.Context) {
 			case d.State != store.HookWaiting, done && passed >= d.Queued:
 			case q == nil:
 				e.keeper.want(d.Endpoint, d.AccountID)
-			case q.whole && len(q.items) >= e.opts.Window:
-				q.whole = false // it is read when there is room
+			case q.items[d.ID] == nil && len(q.items) >= e.opts.Window: // it is read when there is room, also what was sent again
+				q.whole, q.tail = false, min(q.tail, d.Position-1)
 			case q.whole || d.Position <= q.tail:
 				q.tail = max(q.tail, d.Position)
 				e.take(q, d)
@@ -376,15 +388,19 @@ func (e *Engine) discover(ctx context.Context) {
 	for _, endpoint := range touched {
 		e.touched = max(e.touched, endpoint.Touched)
 		if q := e.queues[endpoint.ID]; q != nil {
-			q.endpoint.Paused, q.endpoint.Touched = endpoint.Paused, endpoint.Touched
+			resumed := !q.endpoint.Paused.IsZero() && endpoint.Paused.IsZero()
+			q.endpoint.Paused, q.endpoint.Resumed, q.endpoint.Touched = endpoint.Paused, endpoint.Resumed, endpoint.Touched
 			q.hold, q.probeAt = time.Time{}, time.Now()
+			if resumed {
+				e.resume(q, q.probeAt)
+			}
 			e.schedule(q)
 		}
 	}
 }
 
 // look sums up, and hands what another node should have over to it.
-func (e *Engine) look() {
+func (e *Engine) look(ctx context.Context) {
 	now, stats := time.Now(), Stats{Endpoints: len(e.queues), Flying: e.flying}
 	var oldest time.Time
 	var idle []store.HookEndpoint
@@ -394,6 +410,9 @@ func (e *Engine) look() {
 			if oldest.IsZero() || it.Created.Before(oldest) {
 				oldest = it.Created
 			}
+		}
+		if !q.endpoint.Paused.IsZero() {
+			e.expirePaused(ctx, q, now)
 		}
 		if q.idle() && !e.keeper.mine(id) {
 			idle = append(idle, q.endpoint)

@@ -269,7 +269,7 @@ func TestPauseAndGone(t *testing.T) {
 		h.ended(1)
 		pause := func(paused bool) {
 			t.Helper()
-			if err := h.s.Write(t.Context(), func(tx *store.Tx) error { return tx.PauseHook("acme", "e", paused) }); err != nil {
+			if err := h.s.Write(t.Context(), func(tx *store.Tx) error { return tx.PauseHook("acme", "e", "ringcentral", paused) }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -250,7 +250,7 @@ func (h *house) ended(n int, states ...store.HookState) {
 	deadline := began.Add(30 * 24 * time.Hour)
 	for have := -1; have != n; time.Sleep(pause) {
 		pause = max(10*time.Millisecond, time.Since(began)/200)
-		if states[0] == store.HookDelivered && h.m.deliveries() < n {
+		if states[0] == store.HookDelivered && h.m.deliveries() < n && time.Now().Before(deadline) {
 			continue // asking the store costs more
 		}
 		have = 0
@@ -272,8 +272,9 @@ func (h *house) ended(n int, states ...store.HookState) {
 
 func (h *house) resend(q store.HookQuery, id string) int {
 	h.t.Helper()
-	n := 0
-	if err := h.s.Write(context.Background(), func(tx *store.Tx) (err error) { n, err = tx.Resend(q, id); return err }); err != nil {
+	q.Delivery = id
+	n, err := h.s.Resend(context.Background(), q)
+	if err != nil {
 		h.t.Fatal(err)
 	}
 	return n

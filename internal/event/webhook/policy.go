@@ -11,6 +11,9 @@ import (
 	"bugle/internal/store"
 )
 
+// KeepPaused is how long a delivery is kept behind a pause before it is given up; it may be sent again after that.
+const KeepPaused = 35 * 24 * time.Hour
+
 // Policy says how the endpoints of one kind are delivered to.
 type Policy struct {
 	Timeout    time.Duration // of a whole attempt

@@ -49,8 +49,23 @@ func newQueue(e store.HookEndpoint, kind Kind) *queue {
 	return &queue{endpoint: e, kind: kind, items: map[string]*item{}, lanes: map[string]*lane{}}
 }
 
+// forgive forgets failures before a pause: how long there was nothing but failure is counted from its end.
+func (q *queue) forgive() {
+	if q.endpoint.Blacklisted.IsZero() && q.endpoint.Failing.Before(q.endpoint.Resumed) {
+		q.endpoint.Failing = time.Time{}
+	}
+}
+
+// refresh begins a new round of a delivery that was tried before a pause: the time of the pause is nobody's failure.
+func (q *queue) refresh(d *store.HookDelivery) {
+	if !d.Began.IsZero() && d.Began.Before(q.endpoint.Resumed) {
+		d.Began, d.Tries = time.Time{}, 0
+	}
+}
+
 // add takes a delivery in, or begins a new round of one that is there.
 func (q *queue) add(d store.HookDelivery) {
+	q.refresh(&d)
 	if known := q.items[d.ID]; known != nil {
 		if d.Queued > known.Queued {
 			known.Queued, known.Tries, known.Began, known.Due = d.Queued, 0, time.Time{}, d.Due
@@ -164,7 +179,7 @@ func (q *queue) limit() int {
 func (q *queue) next() time.Time {
 	var at time.Time
 	switch {
-	case q.lost, q.endpoint.Paused, q.flying >= q.limit():
+	case q.lost, !q.endpoint.Paused.IsZero(), q.flying >= q.limit():
 		return time.Time{}
 	case !q.endpoint.Blacklisted.IsZero():
 		if q.probing {
