@@ -75,7 +75,7 @@ func (f *officeFlags) office(ctx context.Context) (*bugletest.API, func(), error
 		return nil, nil, fmt.Errorf("%w; while a server runs on it, use --url", err)
 	}
 	done := func() { _ = s.Close() }
-	direct, err := crossbar.New(crossbar.Options{Store: s, Sealer: sealer, Version: version()})
+	direct, err := crossbar.New(crossbar.Options{Store: s, Sealer: sealer, SubscriptionTerms: describeSubscription, Version: version()})
 	if err != nil {
 		done()
 		return nil, nil, err

@@ -121,6 +121,12 @@ func ended(err error) error {
 	return err
 }
 
+// describeSubscription is crossbar.Options.SubscriptionTerms.
+func describeSubscription(u *store.Subscription) (crossbar.SubscriptionTerms, error) {
+	t, err := ringcentral.Describe(u)
+	return crossbar.SubscriptionTerms(t), err
+}
+
 // logins let the RingCentral API log in the KAZOO API's users, by their passwords, and its apps.
 type logins struct{ api *crossbar.API }
 

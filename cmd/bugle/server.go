@@ -283,7 +283,7 @@ func (v *server) openAPI(ctx context.Context, modules map[string]callflow.Module
 	if err != nil {
 		return err
 	}
-	api, err := crossbar.New(crossbar.Options{Store: v.store, Node: v.node, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts,
+	api, err := crossbar.New(crossbar.Options{Store: v.store, Node: v.node, Cache: cache, Sealer: sealer, Blobs: blobs, Contacts: v.contacts, SubscriptionTerms: describeSubscription,
 		ClickToCall: v.openClickToCall(guard), Quickcall: originator{v.flows},
 		Egress: guard, Flows: flowChecker{checker}, Classifiers: classifiers(), Channels: channels{v.calls, v.documents}, Sockets: sockets{v.sockets}, Registrations: registrations{v.registrar, v.agent, v.log}, ReadAudio: media.ReadWAV, Say: v.say, Log: v.log,
 		PublicURL: v.publicURL, Limits: v.api.limits, TrustedProxies: v.api.proxies, Mail: mailer, UIURLs: v.api.uiURLs, Version: version(), OnPanic: v.meters.onPanic("crossbar")})

@@ -36,6 +36,8 @@ type Options struct {
 	Registrations Registrations // nil: no phone is registered
 	Sockets       Sockets       // nil: there are no WebSockets
 	Contacts      Contacts      // nil: company directories are refused with 503
+	// SubscriptionTerms reads what a subscription of the RingCentral API asks for. nil: only who has it is shown.
+	SubscriptionTerms func(u *store.Subscription) (SubscriptionTerms, error)
 	// ClickToCall decides about calls that are asked for, Quickcall makes those of users and devices. nil: they are
 	// refused with 501.
 	ClickToCall *clicktocall.Service

@@ -238,6 +238,9 @@ func serverOn(t testing.TB, s *store.Store, clock *clock, more ...func(*crossbar
 		t.Fatal(err)
 	}
 	opts := crossbar.Options{Store: w.store, Sealer: w.sealer, Blobs: blobs, ReadAudio: readTestAudio, Flows: flows{},
+		SubscriptionTerms: func(u *store.Subscription) (t crossbar.SubscriptionTerms, err error) {
+			return t, json.Unmarshal(u.Body, &t)
+		},
 		Egress: egress.New(nil), Channels: w.calls, Registrations: w.phones, Now: w.clock.now, Version: "1.0.0-test", Node: "node",
 		Limits: crossbar.Limits{Tokens: 1_000_000, Anonymous: 1_000_000}, HashCost: cheapHash,
 		OnPanic: func(v any) {

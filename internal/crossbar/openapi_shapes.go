@@ -168,9 +168,10 @@ func computedShapes() map[string]map[string]any {
 // openAPISchemas are the components: of each document what is written, patched, read and listed; what these refer to;
 // and the envelope.
 func (a *API) openAPISchemas() map[string]any {
-	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true, "mailbox_message": true}
+	found := map[string]bool{"user_auth": true, "user_auth_recovery": true, "api_auth": true, "mailbox_message": true, "subscriptions.action": true, "deliveries.action": true}
 	out := envelopeSchemas()
 	maps.Copy(out, contactSchemas())
+	maps.Copy(out, subscriptionSchemas())
 	for _, r := range a.resources {
 		if r.schema == "" || a.schemas.tree[r.schema] == nil {
 			continue

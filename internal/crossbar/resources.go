@@ -28,6 +28,7 @@ func resources() []*resource {
 		clickToCalls(),
 		trunks(),
 		webhooks(),
+		subscriptions(),
 		websockets(),
 		oauthApps(),
 		jwtCredentials(),

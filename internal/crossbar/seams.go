@@ -155,3 +155,11 @@ type Registration struct {
 	ExpiresAt   time.Time
 	SuppressLog bool // suppress_unregister_notifications of the device
 }
+
+// SubscriptionTerms are what a subscription of the RingCentral API asks for, without its secrets.
+type SubscriptionTerms struct {
+	Address           string // "" over WebSocket
+	Filters, Disabled []string
+	Created           time.Time
+	IncludeChanges    bool
+}

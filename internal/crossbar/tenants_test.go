@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bugle/internal/crossbar"
+	"bugle/internal/store"
 )
 
 // bodies are what documents need beside or instead of a name. A resource that a name is enough for is not listed.
@@ -74,7 +76,21 @@ func (w *world) furnish() map[string]string {
 	ids["entries"] = w.must("PUT", w.own("/lists/"+ids["lists"]+"/entries"), `{"displayname":"Geheim"}`).str("id")
 	ids["jwt_credentials"] = w.must("PUT", w.own("/users/"+ids["users"]+"/jwt_credentials"), `{"name":"Geheim"}`).str("id")
 	ids["messages"] = w.must("PUT", w.own("/vmboxes/"+ids["vmboxes"]+"/messages"), `{"caller_id_name":"Geheim"}`).str("media_id")
+	ids["subscriptions"] = w.subscribe("geheim")
+	ids["deliveries"] = ids["subscriptions"] + "-0"
+	w.told(w.account, ids["subscriptions"], 1)
 	return ids
+}
+
+// subscribe makes a subscription of the RingCentral API, and returns its id.
+func (w *world) subscribe(id string) string {
+	w.t.Helper()
+	if err := w.store.Write(context.Background(), func(tx *store.Tx) error {
+		return tx.AddSubscription(store.Subscription{ID: id, AccountID: w.account, Transport: "WebHook", Expires: w.clock.now().Add(time.Hour), Body: []byte(`{"address":"https://u:Geheim@receiver.example/in?token=Geheim&b=1"}`)})
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return id
 }
 
 // position is where the log of all changes stands: it moves with every write.

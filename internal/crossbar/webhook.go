@@ -1,6 +1,7 @@
 package crossbar
 
 import (
+	"maps"
 	"net/http"
 
 	"bugle/internal/store"
@@ -49,7 +50,8 @@ func webhooks() *resource {
 			"loopback, private or link-local address needs `--egress-allow`. Six attempts that fail within a minute, or an answer of 410, switch " +
 			"a webhook off: `enabled` is false and `disable_reason` says why, until it is enabled again, or all of the account are by PATCH of " +
 			"the list with `{\"re-enable\": true}`. `attempts` are the requests that were made and what was answered, the latest first; " +
-			"`created_from` and `created_to` are those of [cdrs](cdrs.md). docs/webhooks.md says what a receiver can rely on.",
+			"`created_from` and `created_to` are those of [cdrs](cdrs.md). `deliveries` are what the attempts were for, as of [subscriptions](subscriptions.md). docs/webhooks.md says what a " +
+			"receiver can rely on.",
 		summary: func(doc map[string]any) map[string]any { return pick(doc, keys...) }, summaryKeys: keys, order: byName,
 		index:    func(e *edit) []store.Index { return []store.Index{{Name: IndexHook, Value: stringAt(e.doc, "hook")}} },
 		computed: []string{privateDisabled},
@@ -68,6 +70,12 @@ func webhooks() *resource {
 				doc[privateDisabled] = reason
 			}
 			return err
+		},
+		along: func(e *edit) error { // what waits may be paused, so that nobody would find that it is gone
+			if e.how != deleting {
+				return nil
+			}
+			return e.tx.DropHook(e.owner.id, e.id)
 		},
 		top: &resource{noun: "webhooks", endpoints: []endpoint{
 			{path: "", ops: map[string]operation{http.MethodGet: {open: true, run: listHookEvents}}},
@@ -89,6 +97,8 @@ func webhooks() *resource {
 		{path: "attempts", ops: attempts},
 		{path: "{id}/attempts", ops: attempts},
 	}
+	r.endpoints = append(r.endpoints, deliveryEndpoints("{id}/")...)
+	maps.Copy(r.shapes, deliveryShapes("{id}/", " of a webhook"))
 	return r
 }
 
