@@ -141,8 +141,8 @@ func TestDeliveries(t *testing.T) {
 	hook := w.must("PUT", w.own("/webhooks"), `{"name":"H","hook":"object","uri":"https://receiver.example/"}`).str("id")
 	w.subscribe("sub")
 	began := w.clock.now()
-	at := func(hours int) string {
-		return fmt.Sprint(began.Add(time.Duration(hours)*time.Hour).Unix() + 62167219200)
+	at := func(n int) string {
+		return fmt.Sprint(began.Add(time.Duration(n)*25*time.Minute).Unix() + 62167219200)
 	}
 	w.told(w.account, hook, 3)
 	w.clock.advance(50 * time.Minute) // a token lives an hour
