@@ -23,6 +23,7 @@ type commands struct {
 	Demo    demoCommand       `cmd:"" help:"Run a demonstration on loopback: a company, its phones, and a first call, in a temporary directory."`
 	Call    callCommand       `cmd:"" help:"Be a phone: register, dial, press keys, record, or wait for a call."`
 	Admin   administerCommand `cmd:"" help:"Manage accounts, users and API keys."`
+	Events  eventsCommand     `cmd:"" help:"Follow changes, list and resend deliveries, pause, or be a receiver of events."`
 	Backup  backupCommand     `cmd:"" help:"Write all that a server keeps into one file, while it serves."`
 	Restore restoreCommand    `cmd:"" help:"Fill an empty server with a backup."`
 	Version versionCommand    `cmd:"" help:"Print the version."`

@@ -197,6 +197,32 @@ func (a *API) Download(ctx context.Context, path string) ([]byte, error) {
 	return file, err
 }
 
+// Stream opens an answer that does not end, such as server-sent events: the caller closes it, and the end of ctx ends it.
+func (a *API) Stream(ctx context.Context, path, accept string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("X-Auth-Token", a.token)
+	request.Header.Set("Accept", accept)
+	endless := *a.http
+	endless.Timeout = 0
+	answer, err := endless.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer.Body, nil
+	}
+	defer answer.Body.Close()
+	failure := &APIError{Method: http.MethodGet, Path: path, Status: answer.StatusCode}
+	var e envelope
+	if text, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit)); err == nil && json.Unmarshal(text, &e) == nil {
+		failure.Message, failure.Data = e.Message, e.Data
+	}
+	return nil, failure
+}
+
 // Ready waits until the server answers its health check.
 func (a *API) Ready(ctx context.Context) error {
 	health := strings.TrimSuffix(a.base, "/v2") + "/healthz"

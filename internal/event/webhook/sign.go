@@ -4,6 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -45,4 +48,36 @@ func Sign(id string, at time.Time, body []byte, secrets ...[]byte) [][2]string {
 		header = append(header, [2]string{"webhook-signature", strings.Join(signatures, " ")})
 	}
 	return header
+}
+
+// ErrUnsigned is Verify's answer to a request without the headers of Standard Webhooks.
+var ErrUnsigned = errors.New("it is not signed")
+
+// signatureAge is how far a request's time may be from the receiver's.
+const signatureAge = 5 * time.Minute
+
+// Verify judges a request by the headers of Standard Webhooks 1.0.0, as a receiver does: nil when one of its signatures is by
+// one of the secrets, and its time is not far from now.
+func Verify(header http.Header, body []byte, now time.Time, secrets ...[]byte) error {
+	id, stamp, given := header.Get("webhook-id"), header.Get("webhook-timestamp"), header.Get("webhook-signature")
+	if given == "" {
+		return ErrUnsigned
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if id == "" || err != nil {
+		return errors.New("webhook-id or webhook-timestamp is missing or wrong")
+	}
+	at := time.Unix(seconds, 0)
+	if apart := now.Sub(at).Abs(); apart > signatureAge {
+		return fmt.Errorf("it was signed %v away from this clock", apart.Round(time.Second))
+	}
+	for _, secret := range secrets {
+		want := Sign(id, at, body, secret)[2][1]
+		for signature := range strings.FieldsSeq(given) {
+			if hmac.Equal([]byte(signature), []byte(want)) {
+				return nil
+			}
+		}
+	}
+	return errors.New("no signature is by the secret")
 }
