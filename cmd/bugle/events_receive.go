@@ -196,9 +196,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			}
 		}
 	}
+	r.tell(&t) // first, so that what comes one after another is printed so
 	w.WriteHeader(t.Status)
 	_ = http.NewResponseController(w).Flush() // before the program may end
-	r.tell(&t)
+	r.answered(&t)
 }
 
 // judge says what a delivery is worth and how it is answered.
@@ -261,7 +262,7 @@ func (r *receiver) judge(t *reception, req *http.Request, body []byte) {
 	}
 }
 
-// tell prints a request, and ends the program after the last one.
+// tell prints a request.
 func (r *receiver) tell(t *reception) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -276,6 +277,12 @@ func (r *receiver) tell(t *reception) {
 	} else if _, err := fmt.Print(t.text()); err != nil {
 		r.done()
 	}
+}
+
+// answered ends the program after the last request.
+func (r *receiver) answered(t *reception) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !t.Handshake && t.Status == http.StatusOK {
 		if r.accepted++; r.accepted == r.c.Count {
 			r.done()

@@ -282,15 +282,29 @@ func TestEventsTailReconnects(t *testing.T) {
 		}
 	}
 	cmd := bugleCommand(t, chosen[1:], "events", "tail", "Other", "--count", "40", "--after", "0", "--url", "http://"+address)
-	var out bytes.Buffer
-	cmd.Stdout = &out
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	lines, seen := bufio.NewScanner(out), map[string]bool{}
 	for round := range 2 {
 		for range 20 {
 			if _, err := api.For(other).Create(t.Context(), api.For(other).Account("users"), object{"first_name": "Person"}); err != nil {
 				t.Fatal(err)
+			}
+		}
+		for range 20 {
+			if !lines.Scan() {
+				t.Fatalf("it ended after %d changes: %v\n%s", len(seen), cmd.Wait(), &complaints)
+			}
+			fields := strings.Fields(lines.Text())
+			if seen[fields[0]] = true; fields[2] != "Create" {
+				t.Error(lines.Text())
 			}
 		}
 		if round == 0 {
@@ -299,18 +313,8 @@ func TestEventsTailReconnects(t *testing.T) {
 			api = p.api(t)
 		}
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
-	}
-	seen := map[string]bool{}
-	for line := range strings.Lines(out.String()) {
-		fields := strings.Fields(line)
-		if seen[fields[0]] = true; fields[2] != "Create" {
-			t.Error(line)
-		}
-	}
-	if len(seen) != 40 {
-		t.Errorf("%d changes, want 40:\n%s", len(seen), out.String())
+	if err := cmd.Wait(); err != nil || len(seen) != 40 || !strings.Contains(complaints.String(), "the connection is lost") {
+		t.Errorf("%d changes, want 40: %v\n%s", len(seen), err, &complaints)
 	}
 }
 
