@@ -62,6 +62,7 @@ func (c *Call) attended(by, other *party, e Transfer) {
 		e.Progress(603)
 		return
 	}
+	c.withdraw()
 	other.lent = true
 	call.post(item{event: replacing{old: e.Attended.Leg, by: other.leg, as: c.targetOf(other), talks: true,
 		done: func(status int) {
@@ -157,7 +158,9 @@ func (c *Call) replaceable(p *party, talks bool) int {
 
 // succeed gives q the place of p, who is hung up on.
 func (c *Call) succeed(p, q *party) {
+	c.withdraw()
 	p.leg.Part()
+	c.bypasses = 0
 	if p == c.caller {
 		c.caller, c.typed, c.detecting = q, nil, false
 		if q.answered && c.answered.IsZero() {

@@ -25,7 +25,7 @@ func (o *dialling) bridge(c *Call) {
 	if o.early != p {
 		c.caller.leg.Join(p.leg)
 	}
-	c.peer, c.typed = p, nil
+	c.peer, c.typed, c.bypasses = p, nil, 0
 	c.talked = c.legInfo(p)
 	c.bridged = c.clock.Now()
 	o.bridgedAt = c.bridged
@@ -36,6 +36,7 @@ func (o *dialling) bridge(c *Call) {
 	c.tendHold()
 	c.changed()
 	c.settleReferral(200)
+	c.tendBypass()
 }
 
 // bridgeEvent is onEvent once somebody has answered.

@@ -42,6 +42,8 @@ type Call struct {
 	referral  *referral
 	music     []*media.Clip // on hold, in place of what documents say
 	slot      *slot         // in which the caller is parked, nil for none
+	bypass    BypassMedia
+	bypasses  int // of this bridge so far
 
 	number, flow      string
 	started, answered time.Time
@@ -90,11 +92,8 @@ func NewReserved(settings *Settings, about About, leg Leg) *Call {
 }
 
 func newCall(settings *Settings, about About, leg Leg, reserved bool) *Call {
-	c := &Call{settings: settings, reserved: reserved, about: about, clock: settings.Clock, activity: settings.Activity,
+	c := &Call{settings: settings, reserved: reserved, about: about, clock: settings.clock(), activity: settings.Activity,
 		wake: make(chan struct{}, 1)}
-	if c.clock == nil {
-		c.clock = SystemClock{}
-	}
 	if c.activity == nil {
 		c.activity = noActivity{}
 	}

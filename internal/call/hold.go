@@ -15,6 +15,7 @@ import (
 // tendHold begins and ends music on hold, after a bridge or a hold has begun or ended. Somebody who holds the call himself is
 // sent nothing.
 func (c *Call) tendHold() {
+	defer c.tendBypass()
 	if c.peer == nil {
 		c.stopMusic(c.caller)
 		return

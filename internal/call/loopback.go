@@ -22,6 +22,7 @@ type Loopback struct {
 	mu      sync.Mutex
 	alarm   *pairAlarm // gives up whoever rings, or ends the busy tone
 	outcome bool       // LoopbackEnded was told
+	bypass  *Bypass    // of the legs at both ends
 }
 
 // LoopbackOptions are what a Loopback works with.
@@ -72,6 +73,8 @@ type Audio interface {
 	DetectDigits(on bool)
 	Join(other Leg)
 	Part()
+	// Engaged tells whether something is played or recorded.
+	Engaged() bool
 	Close()
 }
 

@@ -24,6 +24,7 @@ type LoopbackLeg struct {
 	tone     bool    // ring-back or busy tone is played
 	over     bool
 	last     Ended // once over
+	crossing *crossing
 }
 
 // PartyAnswerer is the leg of a caller that wants to know whether somebody has picked up or the call itself answers.
@@ -189,7 +190,7 @@ func (l *LoopbackLeg) Reject(status int, _ string) { l.Hangup(CauseOf(status)) }
 func (l *LoopbackLeg) Play(token int, clips []*media.Clip, loop bool) {
 	l.locked(func() {
 		l.tone = false
-		l.audio.Play(token, clips, loop)
+		l.need(func() { l.audio.Play(token, clips, loop) })
 	})
 }
 
@@ -197,24 +198,31 @@ func (l *LoopbackLeg) Play(token int, clips []*media.Clip, loop bool) {
 func (l *LoopbackLeg) StopPlay() {
 	l.locked(func() {
 		if !l.tone { // nothing of the call's is being played
-			l.audio.StopPlay()
+			l.pair.bypass.Release(l.audio.StopPlay)
 		}
 	})
 }
 
 // SendDigits is Leg's.
 func (l *LoopbackLeg) SendDigits(digits string, each time.Duration) {
-	l.locked(func() { l.audio.SendDigits(digits, each) })
+	l.locked(func() { l.need(func() { l.audio.SendDigits(digits, each) }) })
 }
 
 // DetectDigits is Leg's.
-func (l *LoopbackLeg) DetectDigits(on bool) { l.locked(func() { l.audio.DetectDigits(on) }) }
+func (l *LoopbackLeg) DetectDigits(on bool) {
+	l.locked(func() { l.need(func() { l.audio.DetectDigits(on) }) })
+}
 
 // Join is Leg's.
-func (l *LoopbackLeg) Join(other Leg) { l.locked(func() { l.audio.Join(other) }) }
+func (l *LoopbackLeg) Join(other Leg) { l.locked(func() { l.need(func() { l.audio.Join(other) }) }) }
 
 // Part is Leg's.
-func (l *LoopbackLeg) Part() { l.locked(l.audio.Part) }
+func (l *LoopbackLeg) Part() {
+	l.locked(func() {
+		l.crossing = nil
+		l.pair.bypass.Release(l.audio.Part)
+	})
+}
 
 // OnDigit is part of media.Events.
 func (l *LoopbackLeg) OnDigit(key byte) { l.locked(func() { l.post(Digit{Key: key}) }) }

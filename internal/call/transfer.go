@@ -42,6 +42,7 @@ func (c *Call) transfer(p *party, e Transfer) {
 		c.attended(p, other, e)
 		return
 	}
+	c.withdraw()
 	left := c.partyName(other)
 	p.leg.Part()
 	c.stopMusic(p)

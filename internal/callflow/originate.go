@@ -26,6 +26,7 @@ type Origination struct {
 	HoldMusic     string            // media reference of music on hold, "" for what the documents say
 	Headers       map[string]string // of every INVITE; those that the program writes itself are left out
 	Variables     map[string]string // custom application variables: in the records of both halves, and shown with their channels
+	Bypass        call.BypassMedia  // whether the phones may exchange their audio themselves
 	PresenceID    string            // whose presence the call is, in the records; "" for none
 }
 
@@ -170,6 +171,7 @@ func (t *Originated) start(h *half, leg *call.LoopbackLeg) {
 		}
 	}
 	c := call.NewReserved(e.calls, about, leg)
+	c.SetBypass(o.Bypass)
 	s := &Session{Call: c, DeviceID: about.DeviceID, UserID: about.UserID, Dialed: h.to.Number, Caller: about.Caller,
 		Origin: t.origin, Callee: h.to.Callee, Headers: o.Headers, AutoAnswer: o.AutoAnswer && !h.second,
 		IgnoreEarlyMedia: h.second && !o.EarlyMedia, ownRingback: h.second && o.Ringback != "", engine: e}

@@ -280,7 +280,8 @@ func (l *leg) stopRecording() {
 // everySecond does what needs no more precision: timeouts, reports, keeping a router's port open.
 func (l *leg) everySecond() {
 	l.budget = packetBudget
-	if l.closed || !l.negotiated || l.isTwin() { // a twin has no router and no reports, and may be silent for ever
+	if l.closed || !l.negotiated || l.isTwin() || l.agreed.away {
+		// A twin has no router and no reports, and may be silent for ever; so may a party that talks to another phone.
 		return
 	}
 	now := l.core.now

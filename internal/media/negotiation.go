@@ -24,11 +24,15 @@ type agreement struct {
 	receive      [2]format
 	receiveCount int
 	receiveEvent uint8
-	remote       netip.AddrPort // invalid while the party gives no address
-	remoteRTCP   netip.AddrPort
-	send         bool // the party wants to hear us
-	listen       bool // the party may speak
-	samples      int  // in one packet of ours
+	// What the party takes, in its order and with its numbers.
+	takes      [2]format
+	takesCount int
+	remote     netip.AddrPort // invalid while the party gives no address
+	remoteRTCP netip.AddrPort
+	send       bool // the party wants to hear us
+	listen     bool // the party may speak
+	samples    int  // in one packet of ours
+	away       bool // the party exchanges its audio with another phone
 }
 
 // negotiation is the offer/answer state of a session (RFC 3264). It makes no call and keeps no clock.
@@ -47,6 +51,9 @@ type negotiation struct {
 	event   uint8     // our number for telephone-event
 	numbers [2]uint8  // our payload types by codec
 	offered bool      // our last description was an offer; it may be answered
+	away    *Endpoint // the phone that the party was sent to, nil for us
+	asked   *Endpoint // the one that the last offer named
+	said    string    // the party's last description while it is away
 	settled bool
 	current agreement
 }
@@ -80,6 +87,11 @@ func (n *negotiation) offer() ([]byte, error) {
 	if n.audio < 0 {
 		n.lines, n.audio = []ownLine{{kind: "audio", protocol: "RTP/AVP"}}, 0
 	}
+	n.offered = true
+	if n.asked != nil {
+		formats, event := n.asked.formats()
+		return n.describe(n.asked, formats, event, sendRecv), nil
+	}
 	order := n.codecs
 	if n.settled && order[0] != n.current.codec {
 		order = append([]codec{n.current.codec}, without(order, n.current.codec)...)
@@ -95,12 +107,17 @@ func (n *negotiation) offer() ([]byte, error) {
 	if taken[event] {
 		event = noPayload
 	}
-	n.offered = true
-	return n.describe(formats, event, sendRecv), nil
+	return n.describe(nil, formats, event, sendRecv), nil
 }
 
-// accept takes an offer and returns the answer (RFC 3264 §6).
+// accept takes an offer and returns the answer (RFC 3264 §6). It brings a party back that was away, unless it says just what
+// it has said before, to refresh its session.
 func (n *negotiation) accept(body []byte) ([]byte, error) {
+	if n.away != nil && string(body) == n.said {
+		formats, event := n.away.formats()
+		n.offered, n.asked = false, n.away
+		return n.describe(n.away, formats, event, sendRecv), nil
+	}
 	offer, err := parseDescription(body)
 	if err != nil {
 		return nil, err
@@ -118,6 +135,7 @@ func (n *negotiation) accept(body []byte) ([]byte, error) {
 		n.lines = append(n.lines, ownLine{m.kind, m.protocol, strings.Join(m.formats, " ")})
 	}
 	n.audio, n.offered, n.settled, n.current = audio, false, true, agreed
+	n.away, n.asked, n.said = nil, nil, ""
 	n.numbers[agreed.codec] = agreed.payload
 	if agreed.event != noPayload {
 		n.event = agreed.event
@@ -129,7 +147,7 @@ func (n *negotiation) accept(body []byte) ([]byte, error) {
 	if line.direction&sendOnly != 0 {
 		answered |= recvOnly
 	}
-	return n.describe(agreed.receive[:1], agreed.receiveEvent, answered), nil
+	return n.describe(nil, agreed.receive[:1], agreed.receiveEvent, answered), nil
 }
 
 // choose finds the audio line of an offer that we can serve.
@@ -147,6 +165,7 @@ func (n *negotiation) choose(offer *description) (audio int, agreed agreement, e
 		}
 		agreed = agreement{codec: formats[0].codec, payload: formats[0].payload, event: event, receiveEvent: event,
 			receive: [2]format{formats[0]}, receiveCount: 1}
+		agreed.take(formats)
 		if err = n.settle(&agreed, line); err == nil {
 			return i, agreed, nil
 		}
@@ -187,14 +206,32 @@ func (n *negotiation) setAnswer(body []byte) error {
 	if agreed.receiveCount == 0 {
 		return noCommonCodec
 	}
+	agreed.take(slices.DeleteFunc(formats, func(f format) bool { return !slices.Contains(n.codecs, f.codec) }))
 	if event != noPayload {
 		agreed.receiveEvent = n.event
 	}
 	if err := n.settle(&agreed, line); err != nil {
 		return err
 	}
-	n.settled, n.current = true, agreed
+	n.said = ""
+	if n.asked != nil {
+		if err := n.asked.fits(&agreed); err != nil {
+			return err
+		}
+		agreed.away, n.said = true, string(body)
+	}
+	n.settled, n.current, n.away = true, agreed, n.asked
 	return nil
+}
+
+// take notes which formats the party takes, each codec once.
+func (a *agreement) take(formats []format) {
+	for _, f := range formats {
+		if a.takesCount < len(a.takes) && !slices.ContainsFunc(a.takes[:a.takesCount], func(g format) bool { return g.codec == f.codec }) {
+			a.takes[a.takesCount] = f
+			a.takesCount++
+		}
+	}
 }
 
 // settle fills in what the party's line says about addresses, direction and packet length.
@@ -238,22 +275,22 @@ func packetLength(line *mediaLine) int {
 	return max(10, min(length-length%10, 60))
 }
 
-// describe writes our description: the audio line with formats, every other line refused.
-func (n *negotiation) describe(formats []format, event uint8, way direction) []byte {
-	family := "IP4"
-	if n.local.Is6() {
-		family = "IP6"
+// describe writes our description: the audio line with formats, every other line refused. With away the audio is that of
+// another phone, while the origin is ours all the same: RFC 3264 §8 lets only its version change.
+func (n *negotiation) describe(away *Endpoint, formats []format, event uint8, way direction) []byte {
+	address, port, ptime := n.local, n.port, defaultPtime
+	if away != nil {
+		address, port, ptime = away.RTP.Addr(), int(away.RTP.Port()), away.Ptime
 	}
-	address := "IN " + family + " " + n.local.String() + "\r\n"
 	var body strings.Builder
-	body.WriteString("s=-\r\nc=" + address + "t=0 0\r\n")
+	body.WriteString("s=-\r\nc=" + connection(address) + "t=0 0\r\n")
 	for i, line := range n.lines {
 		if i != n.audio {
 			// RFC 3264 §6: a refused stream keeps its place, with port 0.
 			body.WriteString("m=" + line.kind + " 0 " + line.protocol + " " + line.formats + "\r\n")
 			continue
 		}
-		body.WriteString("m=audio " + strconv.Itoa(n.port) + " " + line.protocol)
+		body.WriteString("m=audio " + strconv.Itoa(port) + " " + line.protocol)
 		for _, f := range formats {
 			body.WriteString(" " + strconv.Itoa(int(f.payload)))
 		}
@@ -268,7 +305,10 @@ func (n *negotiation) describe(formats []format, event uint8, way direction) []b
 			number := strconv.Itoa(int(event))
 			body.WriteString("a=rtpmap:" + number + " telephone-event/8000\r\na=fmtp:" + number + " 0-15\r\n")
 		}
-		body.WriteString("a=ptime:" + strconv.Itoa(defaultPtime) + "\r\na=" + directionNames[way] + "\r\n")
+		if away != nil && away.RTCP.IsValid() && int(away.RTCP.Port()) != port+1 {
+			body.WriteString("a=rtcp:" + strconv.Itoa(int(away.RTCP.Port())) + "\r\n") // RFC 3605
+		}
+		body.WriteString("a=ptime:" + strconv.Itoa(ptime) + "\r\na=" + directionNames[way] + "\r\n")
 	}
 	// RFC 3264 §8: the version tells whether anything below it changed.
 	if n.last != body.String() {
@@ -278,7 +318,16 @@ func (n *negotiation) describe(formats []format, event uint8, way direction) []b
 		n.last = body.String()
 	}
 	return []byte("v=0\r\no=- " + strconv.FormatUint(n.id, 10) + " " + strconv.FormatUint(n.version, 10) + " " +
-		address + n.last)
+		connection(n.local) + n.last)
+}
+
+// connection is an address as c= and o= lines end with it.
+func connection(address netip.Addr) string {
+	family := "IP4"
+	if address.Is6() {
+		family = "IP6"
+	}
+	return "IN " + family + " " + address.String() + "\r\n"
 }
 
 var noCommonCodec error = &bugle.Error{Op: "media.SDP", Kind: bugle.KindUnsupported,

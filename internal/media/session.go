@@ -184,18 +184,32 @@ func (s *Session) Stats() Stats {
 	if final := s.kept(); final != nil {
 		return *final
 	}
-	reply := make(chan Stats, 1)
-	if s.post(func(l *leg) { reply <- l.stats() }) {
-		select {
-		case stats := <-reply:
-			return stats
-		case <-s.engine.done:
-		}
+	var stats Stats
+	if s.look(func(l *leg) { stats = l.stats() }) {
+		return stats
 	}
 	if final := s.kept(); final != nil {
 		return *final
 	}
 	return Stats{Local: s.local}
+}
+
+// look waits until the session's loop has run f. It returns false when there is no loop any more, and then f has not run, or
+// may still.
+func (s *Session) look(f func(*leg)) bool {
+	done := make(chan struct{})
+	if !s.post(func(l *leg) {
+		defer close(done)
+		f(l)
+	}) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.engine.done:
+		return false
+	}
 }
 
 // Close ends the session and gives its ports back.

@@ -37,6 +37,7 @@ type Leg struct {
 	statuses   []int    // progress of the transfer that this party asked for
 	play       *playing
 	held       bool
+	phone      phone
 }
 
 type playing struct {
@@ -129,6 +130,7 @@ func (l *Leg) end(cause call.Cause, status int) {
 		l.silence()
 		l.part()
 		l.post(call.Ended{Cause: cause})
+		l.phone.bypass.Gone(l)
 	})
 }
 
@@ -143,7 +145,7 @@ func (l *Leg) locked(f func()) {
 
 // Play is call.Leg's. Each clip is noted when it begins, and only if the party can hear it.
 func (l *Leg) Play(token int, clips []*media.Clip, loop bool) {
-	l.locked(func() {
+	l.need(func() {
 		l.silence()
 		l.play = &playing{token: token, clips: slices.Clone(clips), loop: loop}
 		l.nextClip(l.play)
@@ -164,7 +166,7 @@ func (l *Leg) nextClip(p *playing) {
 	p.next++
 	if l.answered || l.progressed {
 		if !p.again {
-			l.heard = append(l.heard, clip.Name())
+			l.hears(clip.Name())
 		}
 		l.sounding = clip.Name()
 	}
@@ -178,7 +180,7 @@ func (l *Leg) nextClip(p *playing) {
 }
 
 // StopPlay is call.Leg's.
-func (l *Leg) StopPlay() { l.locked(l.silence) }
+func (l *Leg) StopPlay() { l.release(l.silence) }
 
 func (l *Leg) silence() {
 	if l.play != nil {
@@ -188,10 +190,10 @@ func (l *Leg) silence() {
 }
 
 // SendDigits is call.Leg's.
-func (l *Leg) SendDigits(digits string, _ time.Duration) { l.locked(func() { l.digits += digits }) }
+func (l *Leg) SendDigits(digits string, _ time.Duration) { l.need(func() { l.digits += digits }) }
 
 // DetectDigits is call.Leg's.
-func (l *Leg) DetectDigits(on bool) { l.locked(func() { l.detecting = on }) }
+func (l *Leg) DetectDigits(on bool) { l.need(func() { l.detecting = on }) }
 
 // Join is call.Leg's. What was being played to either stops, as with real media.
 func (l *Leg) Join(other call.Leg) {
@@ -200,7 +202,7 @@ func (l *Leg) Join(other call.Leg) {
 		return
 	}
 	o := other.(*Leg)
-	l.locked(func() {
+	l.need(func() {
 		if !o.over {
 			l.part()
 			o.part()
@@ -210,7 +212,7 @@ func (l *Leg) Join(other call.Leg) {
 }
 
 // Part is call.Leg's.
-func (l *Leg) Part() { l.locked(l.part) }
+func (l *Leg) Part() { l.release(l.part) }
 
 func (l *Leg) part() {
 	if o := l.joined; o != nil {
@@ -261,6 +263,7 @@ func (l *Leg) HangsUp() {
 		l.silence()
 		l.part()
 		l.post(call.Ended{Cause: l.cause, Remote: true})
+		l.phone.bypass.Gone(l)
 	})
 }
 
@@ -276,10 +279,16 @@ func (l *Leg) Presses(key byte) {
 	}
 }
 
-// Holds lets the party put the call on hold, or take it back.
+// Holds lets the party put the call on hold, or take it back. While an INVITE of the call's is under way the phone is told to
+// wait, and asks again.
 func (l *Leg) Holds(on bool) {
 	l.locked(func() {
+		if l.phone.asked {
+			l.clock.AfterFunc(time.Second, func() { l.Holds(on) })
+			return
+		}
 		l.held = on
+		l.asks()
 		l.post(call.Held{On: on})
 	})
 }

@@ -71,7 +71,7 @@ func (l *Line) next(p *playing) bool {
 	p.next++
 	if ear := l.far.joined; ear != nil {
 		if !p.again {
-			ear.heard = append(ear.heard, clip.Name())
+			ear.hears(clip.Name())
 		}
 		ear.sounding = clip.Name()
 	}
@@ -91,6 +91,12 @@ func (l *Line) silence() {
 	if ear := l.far.joined; ear != nil {
 		ear.sounding = ""
 	}
+}
+
+// Engaged is call.Audio's.
+func (l *Line) Engaged() (engaged bool) {
+	l.locked(func() { engaged = l.play != nil })
+	return engaged
 }
 
 // SendDigits is call.Audio's: the keys are events at the far end.
