@@ -75,7 +75,8 @@ func (l *LoopbackLeg) cross(x *crossing) bool {
 	y := l.far.crossing
 	switch {
 	case x == nil && l.crossing != nil:
-		l.need(func() {})
+		l.crossing = nil
+		p.bypass.Release(func() {})
 		return true
 	case x == nil, l.over, p.bypass != nil:
 		return true

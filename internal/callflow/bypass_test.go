@@ -92,6 +92,29 @@ func TestPhonesExchangeTheirAudioAndComeBack(t *testing.T) {
 	}
 }
 
+func TestWhoIsHungUpOnIsNotCalledBackFirst(t *testing.T) {
+	t.Parallel()
+	for _, which := range []string{"first", "second", "server"} {
+		h := newOriginateHouse(t)
+		b := bypass(h.House, call.BypassAlways)
+		h.Advance(2 * time.Second)
+		b.want("direct")
+		switch which {
+		case "first":
+			b.first.HangsUp()
+		case "second":
+			b.second.HangsUp()
+		default:
+			b.o.Hangup()
+		}
+		h.Advance(time.Minute)
+		b.over()
+		if n := b.first.Invites() + b.second.Invites(); n != 2 {
+			t.Errorf("the %s hangs up: %d INVITEs within the dialogs", which, n)
+		}
+	}
+}
+
 func TestWithoutLeaveTheServerCarries(t *testing.T) {
 	t.Parallel()
 	b := bypass(newOriginateHouse(t).House, call.BypassNever)
