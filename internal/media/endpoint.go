@@ -76,7 +76,12 @@ func (s *Session) Away() bool {
 func (s *Session) Redirect(to *Endpoint) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.negotiation.redirect(to)
+	offer, err := s.negotiation.redirect(to)
+	if err == nil && to == nil && s.negotiation.current.away { // from now on it is minded when no audio comes
+		s.negotiation.current.away = false
+		s.agree(s.negotiation.current)
+	}
+	return offer, err
 }
 
 // Unanswered says that the last offer was refused: what was agreed before it stays in force.

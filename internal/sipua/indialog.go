@@ -104,7 +104,7 @@ func (l *leg) info(tx *sip.ServerTransaction, req *sip.Message) {
 	default:
 		l.agent.reply(tx, req, 200, "")
 		if !l.ended {
-			l.session.Digit(key)
+			l.bypass.Load().Need(func() { l.session.Digit(key) })
 			l.post(call.Digit{Key: key}) // before whatever the next request brings: a phone hangs up right after its last key
 		}
 	}
@@ -141,7 +141,7 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 	var err error
 	offered := len(req.Body()) == 0
 	if offered {
-		sdp, err = l.session.Offer()
+		sdp, err = l.session.Redirect(nil)
 	} else {
 		sdp, err = l.session.Accept(req.Body())
 	}
@@ -163,6 +163,7 @@ func (l *leg) reinvite(tx *sip.ServerTransaction, req *sip.Message) {
 	if err := l.accepting(tx, res, seq, offered); err != nil {
 		l.log.Warn("the answer could not be sent", "error", err)
 	}
+	l.returned(offered)
 	if !offered {
 		l.checkHold()
 	}
@@ -195,6 +196,7 @@ func (l *leg) update(tx *sip.ServerTransaction, req *sip.Message) {
 			return
 		}
 		res.SetBody("application/sdp", answer)
+		l.returned(false)
 	}
 	l.retargeted(tx, req)
 	res.Add("Contact", l.contact)

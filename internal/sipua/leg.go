@@ -3,6 +3,7 @@ package sipua
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bugle/internal/call"
@@ -32,6 +33,7 @@ type leg struct {
 	account string
 	session *media.Session // nil when there was none to be had
 	log     *slog.Logger
+	bypass  atomic.Pointer[call.Bypass]
 
 	mu      sync.Mutex
 	sink    call.Sink
@@ -43,15 +45,16 @@ type leg struct {
 	contact string // our Contact value
 	allows  string // the other side's Allow, lower case
 
-	uas    uas
-	uac    uac
-	accept *acceptance // a 2xx of ours, to the first or a later INVITE, that waits for its ACK
-	change *change     // an INVITE or UPDATE of ours within the dialog
-	timer  sessionTimer
-	held   bool
-	refer  *referral
-	refers int
-	byeDue call.Cause // BYE is sent when the ACK has come, "" for no
+	uas         uas
+	uac         uac
+	accept      *acceptance // a 2xx of ours, to the first or a later INVITE, that waits for its ACK
+	change      *change     // an INVITE or UPDATE of ours within the dialog
+	redirection *redirection
+	timer       sessionTimer
+	held        bool
+	refer       *referral
+	refers      int
+	byeDue      call.Cause // BYE is sent when the ACK has come, "" for no
 }
 
 func (l *leg) dialogID() dialogID { return dialogID{l.id, l.tag} }
@@ -99,6 +102,7 @@ func (l *leg) end(ended call.Ended) {
 	l.log.Info("leg ended", "cause", ended.Cause, "status", ended.Status, "remote", ended.Remote)
 	l.post(ended)
 	l.stopMedia()
+	l.bypass.Load().Gone(l)
 }
 
 func (l *leg) stopMedia() {
@@ -122,10 +126,7 @@ func (l *leg) close() {
 		l.uas.reliable.stop()
 		l.uas.reliable = nil
 	}
-	if l.change != nil {
-		l.change.stop()
-		l.change = nil
-	}
+	l.change = nil
 	l.timer.stop()
 	l.refer = nil
 	l.agent.remove(l)
@@ -272,35 +273,35 @@ func (l *leg) postLocked(event call.Event) {
 // Play is part of call.Leg.
 func (l *leg) Play(token int, clips []*media.Clip, loop bool) {
 	if l.session != nil {
-		l.session.Play(token, clips, loop)
+		l.bypass.Load().Need(func() { l.session.Play(token, clips, loop) })
 	}
 }
 
 // StopPlay is part of call.Leg.
 func (l *leg) StopPlay() {
 	if l.session != nil {
-		l.session.StopPlay()
+		l.bypass.Load().Release(l.session.StopPlay)
 	}
 }
 
 // SendDigits is part of call.Leg.
 func (l *leg) SendDigits(digits string, each time.Duration) {
 	if l.session != nil {
-		l.session.SendDigits(digits, each)
+		l.bypass.Load().Need(func() { l.session.SendDigits(digits, each) })
 	}
 }
 
 // DetectDigits is part of call.Leg.
 func (l *leg) DetectDigits(on bool) {
 	if l.session != nil {
-		l.session.DetectDigits(on)
+		l.bypass.Load().Need(func() { l.session.DetectDigits(on) })
 	}
 }
 
 // Join is part of call.Leg. No lock is needed: a session never changes.
 func (l *leg) Join(other call.Leg) {
 	if o := call.MediaOf(other); l.session != nil && o != nil {
-		l.session.Join(o)
+		l.bypass.Load().Need(func() { l.session.Join(o) })
 	}
 }
 
@@ -310,7 +311,7 @@ func (l *leg) Media() *media.Session { return l.session }
 // Part is part of call.Leg.
 func (l *leg) Part() {
 	if l.session != nil {
-		l.session.Part()
+		l.bypass.Load().Release(l.session.Part)
 	}
 }
 

@@ -15,13 +15,7 @@ type change struct {
 	offers bool
 	seq    uint32
 	ack    *sip.Message
-	retry  sip.Timer
-}
-
-func (c *change) stop() {
-	if c.retry != nil {
-		c.retry.Stop()
-	}
+	final  func(status int, res *sip.Message)
 }
 
 func (t *sessionTimer) stop() {
@@ -136,24 +130,44 @@ func (l *leg) refresh(update bool) {
 			return
 		}
 	}
+	l.propose(method, sdp, func(status int, res *sip.Message) { l.refreshed(update, status, res) })
+}
+
+// propose sends an INVITE or UPDATE within the dialog, with the session timer as it is. final takes the final response, with
+// l.mu held, 408 or 503 without one.
+func (l *leg) propose(method sip.Method, sdp []byte, final func(status int, res *sip.Message)) {
 	m := l.dialog.request(method)
 	m.Add("Contact", l.contact)
 	m.Add("Allow", allowed)
 	m.Add("Supported", supported)
-	m.Add("Session-Expires", strconv.Itoa(l.timer.seconds)+";refresher=uac")
-	m.AddInt("Min-SE", max(leastSessionExpires, l.uac.minSE))
+	if l.timer.seconds > 0 {
+		refresher := ";refresher=uas"
+		if l.timer.refresh {
+			refresher = ";refresher=uac"
+		}
+		m.Add("Session-Expires", strconv.Itoa(l.timer.seconds)+refresher)
+		m.AddInt("Min-SE", max(leastSessionExpires, l.uac.minSE))
+	}
 	if sdp != nil {
 		m.SetBody("application/sdp", sdp)
 	}
-	c := &change{offers: sdp != nil, seq: l.dialog.localSeq}
+	c := &change{offers: sdp != nil, seq: l.dialog.localSeq, final: final}
 	l.change = c
-	if update {
-		l.send(m, l.dialog.dst, func(status int, res *sip.Message) { l.refreshed(c, true, status, res) })
+	if method != sip.INVITE {
+		l.send(m, l.dialog.dst, func(status int, res *sip.Message) { l.changed(c, status, res) })
 		return
 	}
 	m.Add("User-Agent", l.agent.opts.UserAgent)
 	if _, err := l.agent.stack.Request(m, l.dialog.dst, func(r sip.Result) { l.reinvited(c, r) }); err != nil {
-		l.after(0, func() { l.refreshed(c, false, 503, nil) })
+		l.after(0, func() { l.changed(c, 503, nil) })
+	}
+}
+
+// changed takes the final response to a change.
+func (l *leg) changed(c *change, status int, res *sip.Message) {
+	if l.change == c && l.state == confirmed {
+		l.change = nil
+		c.final(status, res)
 	}
 }
 
@@ -172,22 +186,16 @@ func (l *leg) reinvited(c *change, r sip.Result) {
 		}
 		_ = l.agent.stack.Send(c.ack, l.dialog.dst)
 	}
-	if l.change == c {
-		l.refreshed(c, false, status, r.Response)
-	}
+	l.changed(c, status, r.Response)
 }
 
 // refreshed takes the final response to a refresh.
-func (l *leg) refreshed(c *change, update bool, status int, res *sip.Message) {
-	if l.change != c || l.state != confirmed {
-		return
-	}
-	l.change = nil
+func (l *leg) refreshed(update bool, status int, res *sip.Message) {
 	switch {
 	case status < 300:
 		if res != nil {
 			l.dialog.retarget(res)
-			if c.offers && len(res.Body()) > 0 {
+			if !update && len(res.Body()) > 0 {
 				if err := l.session.SetAnswer(res.Body()); err != nil {
 					l.log.Warn("unusable answer", "error", err)
 				}
@@ -196,16 +204,10 @@ func (l *leg) refreshed(c *change, update bool, status int, res *sip.Message) {
 			l.timerOf2xx(res)
 		}
 		l.armSession()
-	case status == 491: // RFC 3261 §14.1: who owns the Call-ID waits longer
-		wait := time.Duration(rand.IntN(200)) * 10 * time.Millisecond
-		if !l.inbound {
-			wait = 2100*time.Millisecond + time.Duration(rand.IntN(190))*10*time.Millisecond
-		}
-		l.refreshLater(wait, update)
+	case status == 491:
+		l.refreshLater(l.glareWait(), update)
 	case status == 422 && res != nil:
-		least, err := strconv.Atoi(res.Header("Min-SE"))
-		if err == nil && least > l.timer.seconds && least <= 86400 {
-			l.uac.minSE, l.timer.seconds = least, least
+		if l.raised(res) {
 			l.refresh(update)
 			return
 		}
@@ -218,6 +220,14 @@ func (l *leg) refreshed(c *change, update bool, status int, res *sip.Message) {
 	default:
 		l.lastChance()
 	}
+}
+
+// glareWait is how long to wait after a 491. RFC 3261 §14.1: who owns the Call-ID waits longer.
+func (l *leg) glareWait() time.Duration {
+	if l.inbound {
+		return time.Duration(rand.IntN(200)) * 10 * time.Millisecond
+	}
+	return 2100*time.Millisecond + time.Duration(rand.IntN(190))*10*time.Millisecond
 }
 
 // lastChance lets the rest of the interval pass, and ends the call unless the other side refreshes it.

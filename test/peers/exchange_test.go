@@ -36,6 +36,7 @@ type exchange struct {
 	docs    *callflowtest.Documents
 	mu      sync.Mutex
 	reports []call.Report
+	out     []call.Leg // outbound legs
 	noise   bytes.Buffer
 }
 
@@ -99,7 +100,7 @@ func (x *exchange) open() {
 			return x.flows.Handle(callflow.Inbound{Leg: in.Leg, AccountID: in.Account.ID, DeviceID: in.Device.ID,
 				UserID: in.Device.OwnerID, Realm: in.Realm, Dialed: in.Dialed, CallID: in.CallID})
 		})})
-	settings.Originator = agent
+	settings.Originator = originator{agent, x}
 	stack := sip.New(sip.Options{Log: logger, OnRequest: agent.HandleRequest, OnACK: agent.HandleACK, OnStray2xx: agent.HandleStray2xx,
 		OnPanic: onPanic, Supported: sipua.Extensions(), Server: "bugle"})
 	agent.Attach(stack)
@@ -119,6 +120,27 @@ func (x *exchange) open() {
 		phones.Close()
 		engine.Close()
 	})
+}
+
+// originator notes the legs that it starts.
+type originator struct {
+	call.Originator
+	x *exchange
+}
+
+func (o originator) Originate(callID string, target call.Target, sink call.Sink) call.Leg {
+	l := o.Originator.Originate(callID, target, sink)
+	o.x.mu.Lock()
+	defer o.x.mu.Unlock()
+	o.x.out = append(o.x.out, l)
+	return l
+}
+
+// legs are the outbound legs so far.
+func (x *exchange) legs() []call.Leg {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.out)
 }
 
 // Write takes the log.
