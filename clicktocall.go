@@ -18,7 +18,8 @@ type ClickToCall struct {
 	CalleeIDName   string // shown of the extension, "" for the extension itself
 	CalleeIDNumber string
 
-	IgnoreEarlyMedia bool // the first party hears ring-back in place of the second one's early media
+	BypassMedia      string // whether the phones exchange their audio themselves: "true", "auto" when that is certain to work, "" for no
+	IgnoreEarlyMedia bool   // the first party hears ring-back in place of the second one's early media
 	Ringback         string
 	MusicOnHold      string
 	PresenceID       string
@@ -45,6 +46,12 @@ func ParseClickToCall(id string, doc []byte) (ClickToCall, error) {
 		CalleeIDNumber: f.String("outbound_callee_id_number"), IgnoreEarlyMedia: f.Object("media").Bool("ignore_early_media", true),
 		Ringback: f.String("ringback"), MusicOnHold: parseMusicOnHold(f), PresenceID: f.String("presence_id"),
 		Headers: parseHeaders(f), Variables: f.StringMap("custom_application_vars")}
+	switch {
+	case f.Bool("bypass_media", false) || f.String("bypass_media") == "true":
+		c.BypassMedia = "true"
+	case f.String("bypass_media") == "auto":
+		c.BypassMedia = "auto"
+	}
 	if quiet := f.Object("quiet_hours"); quiet != nil {
 		c.QuietHours = &QuietHours{From: quiet.String("from"), To: quiet.String("to"), Timezone: quiet.String("timezone")}
 	}

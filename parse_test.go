@@ -111,13 +111,17 @@ func TestParseClickToCall(t *testing.T) {
 		  "whitelist":["1.*"],"throttle":3,"timeout":20,"quiet_hours":{"from":"22:00","to":"07:00","timezone":"Europe/Berlin"},
 		  "caller_id_number":"1","outbound_callee_id_name":"2","outbound_callee_id_number":"3","media":{"ignore_early_media":false},
 		  "ringback":"r","music_on_hold":{"media_id":"m"},"presence_id":"p","custom_sip_headers":{"out":{"X-A":"b"},"X-C":"d"},
-		  "custom_application_vars":{"e":"f"}}`: {ID: "id", Name: "N", Extension: "1001", AllowGet: true, Origins: []string{"https://a.example"},
+		  "bypass_media":"auto","custom_application_vars":{"e":"f"}}`: {ID: "id", Name: "N", BypassMedia: "auto", Extension: "1001", AllowGet: true, Origins: []string{"https://a.example"},
 			ContactFirst: true, Whitelist: []string{"1.*"}, Throttle: 3, Timeout: 20,
 			QuietHours: &bugle.QuietHours{From: "22:00", To: "07:00", Timezone: "Europe/Berlin"}, CallerIDNumber: "1", CalleeIDName: "2",
 			CalleeIDNumber: "3", Ringback: "r", MusicOnHold: "m", PresenceID: "p", Headers: map[string]string{"X-A": "b"},
 			Variables: map[string]string{"e": "f"}},
 		`{"auth_required":0,"origins":"*","whitelist":{},"timeout":"x","quiet_hours":[],"custom_sip_headers":{"X-C":"d"}}`: {ID: "id",
 			AuthRequired: true, IgnoreEarlyMedia: true, Headers: map[string]string{"X-C": "d"}, Variables: none},
+		`{"bypass_media":true}`:    {ID: "id", AuthRequired: true, IgnoreEarlyMedia: true, BypassMedia: "true", Headers: none, Variables: none},
+		`{"bypass_media":"true"}`:  {ID: "id", AuthRequired: true, IgnoreEarlyMedia: true, BypassMedia: "true", Headers: none, Variables: none},
+		`{"bypass_media":"false"}`: {ID: "id", AuthRequired: true, IgnoreEarlyMedia: true, Headers: none, Variables: none},
+		`{"bypass_media":1}`:       {ID: "id", AuthRequired: true, IgnoreEarlyMedia: true, Headers: none, Variables: none},
 	})
 }
 

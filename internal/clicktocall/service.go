@@ -265,6 +265,12 @@ func origination(account *bugle.Account, e *bugle.ClickToCall, c *Contact, conta
 		HoldMusic: e.MusicOnHold, Headers: e.Headers, Variables: a.Variables, PresenceID: e.PresenceID}
 	extension := callflow.Destination{Number: e.Extension, Caller: outside, Callee: inside}
 	person := callflow.Destination{Number: c.Number, URI: c.URI, Caller: inside, Callee: outside}
+	switch e.BypassMedia {
+	case "true":
+		o.Bypass = call.BypassAlways
+	case "auto":
+		o.Bypass = call.BypassAuto
+	}
 	if o.First, o.Second = extension, person; e.ContactFirst {
 		o.First, o.Second = person, extension
 	}

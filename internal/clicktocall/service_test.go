@@ -264,7 +264,7 @@ func TestContactFirst(t *testing.T) {
 	r := w.anonymous("sip:ann@example.org", "192.0.2.1")
 	r.Endpoint = bugle.ClickToCall{ID: "button", Name: "Sales", Extension: "4158867900", ContactFirst: true, CallerIDNumber: "2125550100", CalleeIDName: "Acme",
 		Whitelist: []string{"sip:.*@example.org"}, Timeout: 20, Ringback: "tone", MusicOnHold: "moh", PresenceID: "p",
-		Headers: map[string]string{"X-A": "b"}, Variables: map[string]string{"a": "doc"}}
+		BypassMedia: "auto", Headers: map[string]string{"X-A": "b"}, Variables: map[string]string{"a": "doc"}}
 	r.AutoAnswer, r.Variables = true, map[string]string{"a": "visitor", "page": "/prices"}
 	w.connect(r)
 	c := <-w.phones.begun
@@ -272,7 +272,7 @@ func TestContactFirst(t *testing.T) {
 	if diff := cmp.Diff(callflow.Origination{CallID: c.CallID, AccountID: acme.ID, By: callflow.Authorizing{ID: "button", Type: "clicktocall"},
 		First:   callflow.Destination{URI: "sip:ann@example.org", Caller: inside, Callee: outside},
 		Second:  callflow.Destination{Number: "4158867900", Caller: outside, Callee: inside},
-		Timeout: 20 * time.Second, EarlyMedia: true, Ringback: "tone", HoldMusic: "moh", PresenceID: "p", Headers: map[string]string{"X-A": "b"},
+		Timeout: 20 * time.Second, Bypass: call.BypassAuto, EarlyMedia: true, Ringback: "tone", HoldMusic: "moh", PresenceID: "p", Headers: map[string]string{"X-A": "b"},
 		Variables: map[string]string{"a": "doc", "page": "/prices"}}, c.Origination); diff != "" {
 		t.Error(diff) // an anonymous caller has no phone answer by itself, and writes over none of the document's variables
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bugle"
+	"bugle/internal/call"
 	"bugle/internal/callflow"
 	"bugle/internal/clicktocall"
 	"bugle/internal/store"
@@ -243,6 +244,12 @@ func (req *request) originateRequest(o *callflow.Origination, asked, answering s
 		if text != "" {
 			data[key] = text
 		}
+	}
+	switch o.Bypass {
+	case call.BypassAlways:
+		data["bypass_media"] = true
+	case call.BypassAuto:
+		data["bypass_media"] = "auto"
 	}
 	if len(o.Headers) > 0 {
 		headers := map[string]any{}

@@ -76,10 +76,6 @@ func checkClickToCall(e *edit) error {
 		"outbound_callee_id_name": maxShown, "name": maxShown, "presence_id": maxShown} {
 		e.checkShown(key, stringAt(e.doc, key), most)
 	}
-	if v, given := e.doc["bypass_media"]; given && v != any(false) && v != any("false") {
-		e.errs.add("bypass_media", "invalid", map[string]any{"message": "Must be false: bugle always carries the audio between the parties, " +
-			"since neither sees the other's address", "value": shown(v)})
-	}
 	if quiet, ok := e.doc["quiet_hours"].(map[string]any); ok && stringAt(quiet, "from") != "" && stringAt(quiet, "to") != "" {
 		field, message := clicktocall.CheckQuietHours(bugle.QuietHours{From: stringAt(quiet, "from"), To: stringAt(quiet, "to"), Timezone: stringAt(quiet, "timezone")})
 		if field != "" {

@@ -209,7 +209,7 @@ func TestConnectParameters(t *testing.T) {
 	x.goes(call.UserBusy)
 	path := w.endpoint(`,"custom_application_vars":{"a":"doc","b":"doc"},"whitelist":["1001","sip:.*"],"dial_first":"contact","timeout":7,` +
 		`"caller_id_number":"2125550100","custom_sip_headers":{"out":{"X-A":"b"}},"ringback":"r","music_on_hold":{"media_id":"m"},"presence_id":"p",` +
-		`"media":{"ignore_early_media":false},"outbound_callee_id_name":"Acme"`)
+		`"bypass_media":"auto","media":{"ignore_early_media":false},"outbound_callee_id_name":"Acme"`)
 	last := func() *placedCall { c := x.calls(); return c[len(c)-1] }
 	a := w.raw("POST", path+"/connect?contact=1002&b=query&auto_answer=no&utm.x=1", `{"data":{"contact":"1001","custom_application_vars":{"c":"data","n":7}},"contact":"1003"}`,
 		"X-Auth-Token: "+w.token)
@@ -218,7 +218,7 @@ func TestConnectParameters(t *testing.T) {
 	}
 	sameJSON(t, a.at("custom_application_vars"), `{"a":"doc","b":"query","c":"data","n":"7","contact":"1002"}`)
 	sameJSON(t, a.at("custom_sip_headers"), `{"X-A":"b"}`)
-	for key, want := range map[string]string{"ringback": "r", "hold_media": "m", "presence_id": "p", "outbound_caller_id_name": "Acme",
+	for key, want := range map[string]string{"ringback": "r", "hold_media": "m", "presence_id": "p", "bypass_media": "auto", "outbound_caller_id_name": "Acme",
 		"outbound_callee_id_name": "Sales", "outbound_callee_id_number": "2125550100"} {
 		if a.str(key) != want {
 			t.Errorf("%s is %q", key, a.str(key))
@@ -658,7 +658,7 @@ func TestClickToCallDocuments(t *testing.T) {
 		`"whitelist":["("]`: "whitelist.0", `"whitelist":[""]`: "whitelist.0", `"whitelist":["x{1001}"]`: "whitelist.0",
 		`"quiet_hours":{"from":"22:00"}`: "quiet_hours.to", `"quiet_hours":{"from":"22:00","to":"25:00"}`: "quiet_hours.to",
 		`"quiet_hours":{"from":"22:00","to":"07:00","timezone":"Mars/X"}`: "quiet_hours.timezone",
-		`"bypass_media":true`: "bypass_media", `"bypass_media":"auto"`: "bypass_media",
+		`"bypass_media":"yes"`: "bypass_media", `"bypass_media":1`: "bypass_media",
 		`"origins":["www.example.com"]`: "origins.0", `"origins":["https://a.example/path"]`: "origins.0", `"origins":["javascript:x"]`: "origins.0",
 		`"custom_sip_headers":{"in":{"X-A":"b"}}`:          "custom_sip_headers.in",
 		`"custom_sip_headers":{"out":{"X-A":"b\r\nX: y"}}`: "custom_sip_headers.out.X-A",
@@ -674,7 +674,7 @@ func TestClickToCallDocuments(t *testing.T) {
 			t.Errorf("%s: %d %s", keys, a.code, a.text)
 		}
 	}
-	w.must("PUT", w.own("/clicktocall"), `{"name":"N","extension":"*411","bypass_media":"false","origins":["*","https://a.example:8443"],
+	w.must("PUT", w.own("/clicktocall"), `{"name":"N","extension":"*411","bypass_media":"auto","origins":["*","https://a.example:8443"],
 		"quiet_hours":{"from":"22:00","to":"07:00","timezone":"Europe/Berlin"},"custom_sip_headers":{"in":{},"out":{"X-A":"b"},"X-B":"c"},"allow_get":true}`)
 }
 

@@ -105,7 +105,6 @@ var acts = map[string]string{
 	"accounts":    "flags org ui_urls",
 	"blacklists":  "flags name",
 	"callflows":   "featurecode.name featurecode.number flags metadata",
-	"clicktocall": "bypass_media",
 	"conferences": "conference_numbers flags member.numbers moderator.numbers name owner_id",
 	"devices":     "device_type flags mac_address",
 	"directories": "flags users",
