@@ -111,7 +111,7 @@ type Attempt struct {
 	At                      time.Time
 }
 
-// Attempt tells the webhooks of hook "clicktocall".
+// Attempt tells the webhooks of hook "clicktocall", of each attempt's states in their order: their times are too close.
 func (h *Hooks) Attempt(a Attempt) {
 	f := fields{"hook_event": EventClickToCall, "account_id": a.AccountID, "attempt_id": a.ID, "clicktocall_id": a.Endpoint,
 		"contact": a.Contact, "state": a.State, "timestamp": gregorian(a.At)}
@@ -120,5 +120,5 @@ func (h *Hooks) Attempt(a Attempt) {
 			f[key] = value
 		}
 	}
-	h.occur(occurrence{account: a.AccountID, name: EventClickToCall, id: a.ID + "/" + a.State, tells: f})
+	h.occur(occurrence{account: a.AccountID, name: EventClickToCall, id: a.ID + "/" + a.State, order: a.ID, tells: f})
 }

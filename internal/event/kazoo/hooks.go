@@ -68,6 +68,7 @@ type Hooks struct {
 // occurrence is an event that is no change of a document.
 type occurrence struct {
 	account, name, id string
+	order             string // those of one order are delivered one after the other, "" for at any time
 	tells             fields
 }
 
@@ -394,7 +395,11 @@ func (h *Hooks) tell(batch []occurrence) {
 			break
 		}
 		for _, hook := range hooks {
-			list = append(list, hook.delivery(identify(hook.id, o.id), o.name, o.tells, h.opts.Cluster))
+			d := hook.delivery(identify(hook.id, o.id), o.name, o.tells, h.opts.Cluster)
+			if o.order != "" {
+				d.Keys = []string{o.order}
+			}
+			list = append(list, d)
 		}
 	}
 	for attempt := 1; err == nil && len(list) > 0; attempt++ {
