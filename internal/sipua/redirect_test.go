@@ -127,7 +127,7 @@ func TestAPhoneThatIsBusyWithAnOfferOfItsOwnIsCalledBackLater(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	p.barrier()
-	s.clock.advance(5 * time.Second)
+	s.clock.Advance(5 * time.Second)
 	s.comesTo(done, call.Redirected) // by itself: it is not asked again
 	p.barrier()
 	done = redirecting(leg, &elsewhere)
@@ -153,7 +153,7 @@ func TestASessionIsRefreshedWhileAPhoneIsAway(t *testing.T) {
 	p.expectRequest(sip.ACK)
 	s.comesTo(done, call.Redirected)
 	p.barrier()
-	s.clock.advance(110 * time.Second)
+	s.clock.Advance(110 * time.Second)
 	req = p.expectRequest(sip.INVITE)
 	if !pointsTo(req, "203.0.113.7") {
 		t.Errorf("a refresh calls the phone back:\n%s", req)
