@@ -496,6 +496,17 @@ func TestConnectRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", c.path, a.code, a.text)
 		}
 	}
+	gone := w.endpoint(`,"auth_required":false`)
+	w.must("DELETE", gone, "")
+	for _, a := range []answer{w.visitor("POST", gone+"/connect", `{"contact":"1001"}`), w.call("POST", gone+"/connect", `{"contact":"1001"}`)} {
+		if a.code != 404 && a.code != 401 || a.body["status"] != "error" {
+			t.Errorf("a deleted endpoint: %d %s", a.code, a.text)
+		}
+	}
+	evil, began := w.endpoint(`,"auth_required":false,"whitelist":["(1+)+2","(1|1?)+2","(.*)*x"]`), time.Now()
+	if a := w.visitor("POST", evil+"/connect", `{"contact":"`+strings.Repeat("1", 60)+`"}`); a.code != 400 || time.Since(began) > 5*time.Second {
+		t.Errorf("an expression that takes others for ever: %d in %s", a.code, time.Since(began))
+	}
 	x.mu.Lock()
 	x.full = true
 	x.mu.Unlock()
