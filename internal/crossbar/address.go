@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -86,7 +87,11 @@ func (a *API) addressProblem(kind, text string) string {
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		if name := strings.TrimSuffix(strings.ToLower(host), "."); name != "localhost" && !strings.HasSuffix(name, ".localhost") {
+		name := strings.TrimSuffix(strings.ToLower(host), ".")
+		if numeric(name[strings.LastIndexByte(name, '.')+1:]) {
+			return "Must name a host, or have an IPv4 address as four decimal numbers"
+		}
+		if name != "localhost" && !strings.HasSuffix(name, ".localhost") {
 			return ""
 		}
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -98,6 +103,13 @@ func (a *API) addressProblem(kind, text string) string {
 		return errorText(err)
 	}
 	return ""
+}
+
+// numeric reports whether the last label of a host is a number, so that it is no name, though some resolvers take 127.1, 0x7f.1 or
+// 2130706433 for an address. URL Standard, "ends in a number".
+func numeric(label string) bool {
+	_, err := strconv.ParseUint(label, 0, 64)
+	return err == nil || label != "" && strings.Trim(label, "0123456789") == ""
 }
 
 // withoutPort is the host of "host", "host:port", "[v6]:port" or a bare IPv6 address.

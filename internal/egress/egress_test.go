@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,6 +214,17 @@ func TestResolve(t *testing.T) {
 		}
 		if (err != nil) != (tt.want == nil) || err != nil && bugle.KindOf(err) != tt.kind {
 			t.Errorf("%s:%d %s: %v, want kind %v", tt.host, tt.port, tt.transport, err, tt.kind)
+		}
+	}
+}
+
+// TestRefusalNamesTheAddress: a refusal names the address that was asked for, also when it is the one inside that is forbidden.
+func TestRefusalNamesTheAddress(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"::1", "64:ff9b::7f00:1", "10.0.0.1"} {
+		err := egress.New(nil).Check(netip.MustParseAddr(text))
+		if err == nil || !strings.Contains(err.Error(), "connections to "+text+" are") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (g *Guard) Check(addr netip.Addr) error {
 	// can be anybody's.
 	if inner, ok := embedded(addr); ok {
 		if err := g.Check(inner); err != nil {
-			return err
+			return forbidden(addr, err)
 		}
 		if addr.Is6() && nat64.Contains(addr) {
 			return nil // 64:ff9b::/96 to a public address is how an IPv6-only network reaches it
