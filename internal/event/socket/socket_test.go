@@ -209,7 +209,6 @@ func TestTheEndOfATokenEndsItsSession(t *testing.T) {
 			k.subscribe(token, w.acme, "object.*.menu", "call.*.*")
 			stays.subscribe(w.token, w.acme, "object.*.menu")
 			c.end(w, token)
-			w.do("PATCH", "/v2/accounts/"+w.acme, `{"enabled":true}`)
 			menu := w.make("/v2/accounts/"+w.acme+"/menus", `{"name":"M"}`)
 			k.ends(websocket.StatusPolicyViolation, c.reason)
 			if m := stays.event(); m.Data["id"] != menu {
