@@ -61,6 +61,8 @@ type Cache struct {
 	touched map[cacheKey]struct{} // what changed while Warm reads; nil otherwise
 	wanted  map[cacheKey]struct{} // of warm types: what changed and is to be loaded before anybody asks
 	closed  bool
+
+	long map[cacheKey]struct{} // lists that are not loaded before they are asked for; only follow touches it
 }
 
 // cacheKey names an entry: a document by account, type and id; a unique key by space, scope and value; a list by
@@ -124,7 +126,7 @@ func NewCache(s *Store, opts CacheOptions) *Cache {
 		opts.Poll = 500 * time.Millisecond
 	}
 	c := &Cache{s: s, opts: opts, entries: map[cacheKey]*entry{}, flights: map[cacheKey]*flight{}, seen: -1,
-		own: map[int64]int{}, warm: map[string]bool{}, wanted: map[cacheKey]struct{}{}}
+		own: map[int64]int{}, warm: map[string]bool{}, wanted: map[cacheKey]struct{}{}, long: map[cacheKey]struct{}{}}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	unhook := s.hook(c)
 	c.look()

@@ -9,7 +9,10 @@ import (
 	"bugle"
 )
 
-const wantedMax = 10000
+const (
+	wantedMax  = 10000
+	wantedLong = 200 // documents; a list of more is loaded anew when it is asked for
+)
 
 // How a cache keeps current: from the commits of this process before they are acknowledged, and from the log.
 
@@ -128,13 +131,20 @@ func (c *Cache) fetchWanted() {
 		e := c.entries[key]
 		idle := e != nil && !e.dirty.Load() || e == nil && c.bytes > c.opts.MaxBytes/2
 		c.mu.RUnlock()
-		if idle || !c.healthy.Load() {
+		if _, long := c.long[key]; idle || long || !c.healthy.Load() {
 			continue
 		}
+		f := c.load(key)
 		select {
-		case <-c.load(key).done:
+		case <-f.done:
 		case <-c.ctx.Done():
 			return
+		}
+		if len(f.docs) > wantedLong || bugle.KindOf(f.err) == bugle.KindTooLarge { // each change of one of so many would read all of them
+			if len(c.long) >= wantedMax {
+				clear(c.long)
+			}
+			c.long[key] = struct{}{}
 		}
 	}
 }

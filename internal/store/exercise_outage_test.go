@@ -93,6 +93,61 @@ func exerciseCacheWarm(t *testing.T, o opener) {
 	}
 }
 
+// exerciseCacheLong: a list of many is not read anew at each change of one of them, but when it is asked for; a short one is.
+func exerciseCacheLong(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	c := cacheOf(t, s, CacheOptions{Poll: time.Millisecond})
+	if err := c.Warm(t.Context(), "user"); err != nil {
+		t.Fatal(err)
+	}
+	at := func(site string, n int) {
+		t.Helper()
+		var docs []*Document
+		for i := range n {
+			d := user(fmt.Sprint(site, i), "x")
+			d.Index = []Index{{"site_id", site}}
+			docs = append(docs, &d)
+		}
+		if err := s.Write(t.Context(), func(tx *Tx) error {
+			for _, d := range docs {
+				if err := tx.Put(d, AnyRev); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := func(site string) *entry {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		return c.entries[listKey("acme", "user", Index{"site_id", site})]
+	}
+	passed := 0
+	pass := func() { // twice: what was wanted with the first is loaded before what is wanted with the second
+		for range 2 {
+			passed++
+			site := fmt.Sprint("short", passed)
+			at(site, 1)
+			until(t, "the short list is loaded without being asked for", func() bool {
+				e := state(site)
+				return e != nil && !e.dirty.Load() && len(e.docs) == 1
+			})
+		}
+	}
+	at("long", wantedLong+1)
+	pass()
+	at("long", wantedLong+2)
+	pass()
+	if e := state("long"); e != nil && !e.dirty.Load() {
+		t.Errorf("%d documents were read for one change", len(e.docs))
+	}
+	if list, err := c.ListByIndex(t.Context(), "acme", "user", Index{"site_id", "long"}); err != nil || len(list) != wantedLong+2 {
+		t.Errorf("the long list has %d, %v", len(list), err)
+	}
+}
+
 func exerciseCacheOutage(t *testing.T, o opener) {
 	var clock atomic.Int64
 	clock.Store(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC).UnixNano())

@@ -80,6 +80,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"a load that was overtaken is not kept":           exerciseCacheOvertaken,
 		"a commit that is told late does no harm":         exerciseCacheLate,
 		"a warm cache needs no database":                  exerciseCacheWarm,
+		"a long list is read when it is asked for":        exerciseCacheLong,
 		"the cache is bounded":                            exerciseCacheBound,
 		"a view is parsed once for a revision":            exerciseCacheView,
 		"the cache outlives the database for ten minutes": exerciseCacheOutage,
