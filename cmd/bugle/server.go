@@ -83,7 +83,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 	cache := store.NewCache(v.store, store.CacheOptions{Stale: s.outage})
 	v.closing(func(context.Context) { cache.Close() })
 	if err := cache.Warm(ctx, crossbar.TypeAccount, crossbar.TypeCallflow, crossbar.TypeUser, crossbar.TypeDevice,
-		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia, crossbar.TypeGroup); err != nil {
+		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia, crossbar.TypeGroup, crossbar.TypeMailbox); err != nil {
 		return nil, err
 	}
 	v.documents = &documents{v.store, cache}
@@ -109,8 +109,12 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		return nil, err
 	}
 	v.openWebSockets()
+	boxes, err := v.openVoicemail(cache, blobs, sealer)
+	if err != nil {
+		return nil, err
+	}
 	modules := module.All(module.Services{Documents: v.documents, Locator: v.registrar, Speech: v.speaker,
-		Directories: directories})
+		Directories: directories, Mailboxes: boxes})
 	if err := v.openSIP(ctx, modules, guard, &devices{v.documents, sealer}); err != nil {
 		return nil, err
 	}

@@ -152,6 +152,8 @@ func (c *Call) flowEnded(e flowEnded) {
 		cause, fault = c.natural()
 	case UnallocatedNumber, InvalidNumberFormat:
 		fault = CallerFault
+	case BearerNotAvailable:
+		fault = ConfigurationFault
 	}
 	c.end(cause, fault)
 	c.finish()

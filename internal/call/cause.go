@@ -18,6 +18,7 @@ const (
 	NetworkOutOfOrder       Cause = "NETWORK_OUT_OF_ORDER"
 	TemporaryFailure        Cause = "NORMAL_TEMPORARY_FAILURE"
 	IncompatibleDestination Cause = "INCOMPATIBLE_DESTINATION"
+	BearerNotAvailable      Cause = "BEARERCAPABILITY_NOTAVAIL" // a fax, which nothing here receives
 	RecoveryOnTimerExpire   Cause = "RECOVERY_ON_TIMER_EXPIRE"
 	OriginatorCancel        Cause = "ORIGINATOR_CANCEL"
 	LoseRace                Cause = "LOSE_RACE"        // another leg of the same fork answered first
@@ -48,6 +49,7 @@ var causeCodes = []causeCode{
 	{NetworkOutOfOrder, 38, 503},
 	{TemporaryFailure, 41, 503},
 	{IncompatibleDestination, 88, 488},
+	{BearerNotAvailable, 58, 488},
 	{RecoveryOnTimerExpire, 102, 504},
 	{NormalClearing, 16, 200},
 	{OriginatorCancel, 487, 487},

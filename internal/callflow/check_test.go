@@ -115,7 +115,7 @@ func TestCheckPattern(t *testing.T) {
 func TestModuleSchemas(t *testing.T) {
 	t.Parallel()
 	schemas := newChecker(t).ModuleSchemas()
-	if len(schemas) != 17 || len(schemas["callflows.directory"]) == 0 {
+	if len(schemas) != 20 || len(schemas["callflows.directory"]) == 0 {
 		t.Errorf("%d schemas", len(schemas))
 	}
 }

@@ -91,6 +91,13 @@ func (s *Session) Callflow(ctx context.Context, id string) (bugle.Callflow, erro
 	return s.engine.documents.Callflow(ctx, s.Account.ID, id)
 }
 
+// Reach is where a number leads that the caller's phone could dial, by no_match too, if nothing restricts it. A flow that it
+// returns is for that number from now on.
+func (s *Session) Reach(ctx context.Context, number string) (bugle.Flow, bool) {
+	flow, cause := s.engine.find(ctx, s, number, true)
+	return flow, cause == ""
+}
+
 // Matches reports whether a regular expression of a document matches text; one that does not compile matches nothing.
 func (s *Session) Matches(expression, text string) bool {
 	re := s.engine.router.patterns.compile(expression)

@@ -20,6 +20,7 @@ const (
 	TypeList             = "list"
 	TypeListEntry        = "list_entry"
 	TypeMailbox          = "vmbox"
+	TypeFaxbox           = "faxbox"
 	TypeClickToCall      = "click2call"
 	TypeResource         = "resource"        // a carrier trunk of an account
 	TypeGlobalResource   = "global_resource" // a carrier trunk of all accounts, kept in the master account

@@ -8,7 +8,7 @@ import (
 
 func mailboxes() *resource {
 	return &resource{noun: "vmboxes", typ: TypeMailbox, schema: "vmboxes",
-		about: "The PIN is kept sealed; only administrators read it, and its owner may set it. No call reaches a box yet. " +
+		about: "The PIN is kept sealed; only administrators read it, and its owner may set it, by telephone too. Calls reach a box by the callflow module `voicemail`; docs/voicemail.md tells more. " +
 			"A row of the list also has how many messages are in the box: `new`, `saved` (also as `old`) and both as `messages`. " +
 			"PUT on `messages` deposits one: `data` says what is known of it, the audio is a part beside it, the body itself, or " +
 			"PUT to the message's `raw` later. POST on a message, or on `messages` with a list of ids as `messages`, sets " +

@@ -54,8 +54,8 @@ func inBox(run func(*request) (*reply, error)) func(*request) (*reply, error) {
 	}
 }
 
-// newMessageID is an id as KAZOO's messages have: the month, so that ids of one month are together.
-func newMessageID(at time.Time) string { return at.UTC().Format("200601") + "-" + bugle.NewID() }
+// NewMessageID is an id as KAZOO's messages have: the month, so that ids of one month are together.
+func NewMessageID(at time.Time) string { return at.UTC().Format("200601") + "-" + bugle.NewID() }
 
 // messageTree is a message as clients see it.
 func messageTree(m *store.MessageRow) map[string]any {
@@ -206,7 +206,7 @@ func (req *request) depositMessage() (*reply, error) {
 	if spoken, ok := data["transcription"].(map[string]any); ok {
 		m.Transcription = appendTree(nil, spoken)
 	}
-	m.ID = newMessageID(m.Arrived)
+	m.ID = NewMessageID(m.Arrived)
 	if len(req.body) > 0 {
 		if err := req.storeAudio(&m); err != nil {
 			return nil, err

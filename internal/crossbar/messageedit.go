@@ -192,7 +192,7 @@ func (req *request) messageChange() (change func(*store.Tx, store.MessageRow) ([
 			if !copies {
 				break
 			}
-			m.ID = newMessageID(m.Arrived)
+			m.ID = NewMessageID(m.Arrived)
 			if err := putMessage(tx, nil, &m); err != nil {
 				return nil, err
 			}

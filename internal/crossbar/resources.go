@@ -25,6 +25,7 @@ func resources() []*resource {
 		contactLists(),
 		listEntries(),
 		mailboxes(),
+		faxboxes(),
 		clickToCalls(),
 		trunks(),
 		webhooks(),

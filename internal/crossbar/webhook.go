@@ -20,7 +20,7 @@ var hookEvents = []struct {
 	{"clicktocall", "A call that a click-to-call was asked for rings, is answered, bridged or ended", map[string]any{
 		"state": choice("How far it has come", "ringing", "answered", "bridged", "ended")}},
 	{"mms", "A multimedia message (nothing sends any yet)", nil},
-	{"notifications", "A notice, such as of a voicemail message (none is sent yet)", map[string]any{
+	{"notifications", "A notice of a voicemail message: `voicemail_saved` once it is kept, `voicemail_new` when its box is told of it", map[string]any{
 		"type": choice("Kind of notice", "missed_call", "voicemail_new", "voicemail_saved", "webhook_disabled")}},
 	{"object", "A document of the account was written", map[string]any{
 		"type": choice("Type of the document", "account", "callflow", "device", "faxbox", "media", "user", "vmbox", "fax",

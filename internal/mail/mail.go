@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -66,13 +67,24 @@ func New(opts Options) (*Sender, error) {
 
 // SendMail sends a plain text and returns when the server has taken it. to is a bare address.
 func (s *Sender) SendMail(ctx context.Context, to, subject, text string) error {
+	return s.SendFile(ctx, to, subject, text, Attachment{})
+}
+
+// Attachment is a file of a mail; one without a name is none.
+type Attachment struct {
+	Name, ContentType string
+	Content           []byte
+}
+
+// SendFile is SendMail with a file.
+func (s *Sender) SendFile(ctx context.Context, to, subject, text string, file Attachment) error {
 	receiver, err := mail.ParseAddress(to)
 	if err != nil {
 		return &bugle.Error{Op: "mail.SendMail", Kind: bugle.KindInvalid, Message: "not an e-mail address", Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxDelivery)
 	defer cancel()
-	if err := s.deliver(ctx, receiver.Address, s.message(receiver, subject, text)); err != nil {
+	if err := s.deliver(ctx, receiver.Address, s.message(receiver, subject, text, file)); err != nil {
 		if ctx.Err() != nil {
 			err = errors.Join(ctx.Err(), err)
 		}
@@ -130,30 +142,53 @@ func (s *Sender) deliver(ctx context.Context, to string, message []byte) error {
 	return nil
 }
 
-// message is the text with its headers. RFC 5322 §3.6
-func (s *Sender) message(to *mail.Address, subject, text string) []byte {
+// message is the text, and the file, with their headers. RFC 5322 §3.6, RFC 2046 §5.1
+func (s *Sender) message(to *mail.Address, subject, text string, file Attachment) []byte {
 	var b bytes.Buffer
-	id := make([]byte, 16)
-	rand.Read(id)
 	_, domain, _ := strings.Cut(s.from.Address, "@")
-	for _, header := range [...][2]string{
-		{"From", s.from.String()},
-		{"To", to.String()},
-		{"Subject", mime.QEncoding.Encode("utf-8", oneLine(subject))},
-		{"Date", s.opts.Now().Format(time.RFC1123Z)},
-		{"Message-ID", "<" + hex.EncodeToString(id) + "@" + domain + ">"},
-		{"Auto-Submitted", "auto-generated"},
-		{"MIME-Version", "1.0"},
-		{"Content-Type", "text/plain; charset=utf-8"},
-		{"Content-Transfer-Encoding", "quoted-printable"},
-	} {
+	writeHeaders(&b, [2]string{"From", s.from.String()}, [2]string{"To", to.String()},
+		[2]string{"Subject", mime.QEncoding.Encode("utf-8", oneLine(subject))}, [2]string{"Date", s.opts.Now().Format(time.RFC1123Z)},
+		[2]string{"Message-ID", "<" + randomText() + "@" + domain + ">"}, [2]string{"Auto-Submitted", "auto-generated"},
+		[2]string{"MIME-Version", "1.0"})
+	if file.Name == "" {
+		writeText(&b, text)
+		return b.Bytes()
+	}
+	boundary := randomText()
+	writeHeaders(&b, [2]string{"Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": boundary})})
+	b.WriteString("\r\n--" + boundary + "\r\n")
+	writeText(&b, text)
+	b.WriteString("\r\n--" + boundary + "\r\n")
+	writeHeaders(&b, [2]string{"Content-Type", file.ContentType}, [2]string{"Content-Transfer-Encoding", "base64"},
+		[2]string{"Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": oneLine(file.Name)})})
+	b.WriteString("\r\n")
+	const line = 57 // bytes of 76 characters, RFC 2045 §6.8
+	for rest := file.Content; len(rest) > 0; rest = rest[min(line, len(rest)):] {
+		b.WriteString(base64.StdEncoding.EncodeToString(rest[:min(line, len(rest))]) + "\r\n")
+	}
+	b.WriteString("--" + boundary + "--\r\n")
+	return b.Bytes()
+}
+
+func writeHeaders(b *bytes.Buffer, headers ...[2]string) {
+	for _, header := range headers {
 		b.WriteString(header[0] + ": " + header[1] + "\r\n")
 	}
+}
+
+func randomText() string {
+	id := make([]byte, 16)
+	rand.Read(id)
+	return hex.EncodeToString(id)
+}
+
+// writeText writes a text with the headers that say how it is written.
+func writeText(b *bytes.Buffer, text string) {
+	writeHeaders(b, [2]string{"Content-Type", "text/plain; charset=utf-8"}, [2]string{"Content-Transfer-Encoding", "quoted-printable"})
 	b.WriteString("\r\n")
-	w := quotedprintable.NewWriter(&b)
+	w := quotedprintable.NewWriter(b)
 	_, _ = w.Write([]byte(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n"))) // a bytes.Buffer takes everything
 	_ = w.Close()
-	return b.Bytes()
 }
 
 // oneLine keeps what came from a document from becoming a header of its own.

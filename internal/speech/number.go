@@ -91,3 +91,26 @@ func digitPrompts(digits string) []string {
 	}
 	return ids
 }
+
+// NumberPrompts are the ids of the prompts that say a whole number.
+func NumberPrompts(n int64) []string { return numberPrompts(n) }
+
+// TimePrompts are the ids of the prompts that say a time of day: "three oh five P M", "noon".
+func TimePrompts(hour, minute int) []string {
+	if minute == 0 && hour%12 == 0 {
+		return []string{[]string{"time.midnight", "time.noon"}[hour/12]}
+	}
+	half, on := "time.am", (hour+11)%12+1
+	if hour >= 12 {
+		half = "time.pm"
+	}
+	ids := numberPrompts(int64(on))
+	switch {
+	case minute == 0:
+	case minute < 10:
+		ids = append(append(ids, "num.oh"), numberPrompts(int64(minute))...)
+	default:
+		ids = append(ids, numberPrompts(int64(minute))...)
+	}
+	return append(ids, half)
+}

@@ -16,6 +16,7 @@ import (
 //	dial NUMBER                     the caller dials; "" is no number at all
 //	press KEY ...                   ... presses keys, 200 ms apart
 //	wait DURATION                   time passes
+//	says SAMPLE                     what the caller says from now on, for who records it; 0 is silence
 //	hear CLIP ...                   the next clips that begin are these, in this order
 //	heard CLIP ...                  the same, without letting time pass
 //	silence DURATION                nothing begins for so long
@@ -120,6 +121,7 @@ func (d *Dialogue) line(verb string, words []string) error {
 var callerLines = map[string]func(d *Dialogue, words []string) error{
 	"press":    (*Dialogue).press,
 	"wait":     (*Dialogue).wait,
+	"says":     (*Dialogue).says,
 	"hear":     func(d *Dialogue, words []string) error { return d.hear(words, true) },
 	"heard":    func(d *Dialogue, words []string) error { return d.hear(words, false) },
 	"silence":  (*Dialogue).silence,
@@ -172,6 +174,17 @@ func (d *Dialogue) wait(words []string) error {
 	t, err := duration(words)
 	if err == nil {
 		d.World.Advance(t)
+	}
+	return err
+}
+
+func (d *Dialogue) says(words []string) error {
+	if len(words) != 1 {
+		return fmt.Errorf("takes a sample")
+	}
+	sample, err := strconv.ParseInt(words[0], 10, 16)
+	if err == nil {
+		d.Caller.Says(int16(sample))
 	}
 	return err
 }

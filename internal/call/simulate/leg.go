@@ -38,6 +38,8 @@ type Leg struct {
 	play       *playing
 	held       bool
 	phone      phone
+	tape       *tape
+	voice      int16 // every sample that it says while it is recorded
 }
 
 type playing struct {
@@ -128,6 +130,7 @@ func (l *Leg) end(cause call.Cause, status int) {
 			l.status = cause.Status()
 		}
 		l.silence()
+		l.untape()
 		l.part()
 		l.post(call.Ended{Cause: cause})
 		l.phone.bypass.Gone(l)
@@ -261,6 +264,7 @@ func (l *Leg) HangsUp() {
 			l.cause = call.OriginatorCancel
 		}
 		l.silence()
+		l.untape()
 		l.part()
 		l.post(call.Ended{Cause: l.cause, Remote: true})
 		l.phone.bypass.Gone(l)

@@ -22,6 +22,7 @@ type House struct {
 	*simulate.World
 	Documents *Documents
 	Speech    *Speech
+	Mailboxes *Mailboxes
 	Calls     *call.Settings
 	Modules   map[string]callflow.Module
 	Engine    *callflow.Engine
@@ -39,11 +40,12 @@ func New(t testing.TB) *House {
 	t.Helper()
 	h := &House{World: simulate.NewWorld(), Documents: newDocuments(), Speech: &Speech{Recordings: map[string]bool{}},
 		T: t, unregistered: map[string]bool{}, contacts: map[string]int{}}
+	h.Mailboxes = newMailboxes(h.Speech)
 	h.Documents.Accounts[AccountID] = bugle.Account{ID: AccountID, Name: "House", Realm: "house.example", Enabled: true,
 		Language: "en-us"}
 	h.Calls = &call.Settings{Originator: h.World, Loopbacks: h.World, Busy: h.Speech.say("", "tone-busy"), Registry: call.NewRegistry(0), Clock: h.Clock, Activity: h.Clock,
 		Ringback: h.Speech.say("", "ringback"), HoldTone: h.Speech.say("", "tone-hold"), OnPanic: h.panicked, OnEnd: h.ended}
-	h.Modules = module.All(module.Services{Documents: h.Documents, Locator: h, Speech: h.Speech, Directories: h,
+	h.Modules = module.All(module.Services{Documents: h.Documents, Locator: h, Speech: h.Speech, Directories: h, Mailboxes: h.Mailboxes,
 		Random: func(n int) int { return n - 1 }})
 	h.Open()
 	t.Cleanup(func() { // what still goes on is hung up, so that no flow outlives its test

@@ -16,6 +16,7 @@ type Services struct {
 	Locator     Locator
 	Speech      Speech
 	Directories Directories
+	Mailboxes   Mailboxes
 	// Random returns a number from 0 to below n, for strategies that shuffle; nil: math/rand.
 	Random func(n int) int
 }
@@ -57,18 +58,21 @@ func All(services Services) map[string]callflow.Module {
 		"callflow":        {Schema: schema("callflow"), Run: m.callflow},
 		"device":          {Schema: schema("device"), Run: m.device},
 		"directory":       {Schema: schema("directory"), Run: m.directory},
+		"faxbox":          {Schema: schema("faxbox"), Run: m.faxbox},
 		"hangup":          {Schema: schema("hangup"), Run: m.hangup},
 		"language":        {Schema: schema("language"), Run: m.language},
 		"menu":            {Schema: schema("menu"), Run: m.menu},
 		"noop":            {Schema: schema("noop"), Run: m.noop},
 		"park":            {Schema: schema("park"), Run: m.park},
 		"play":            {Schema: schema("play"), Run: m.play},
+		"receive_fax":     {Schema: schema("receive_fax"), Run: m.receiveFax},
 		"response":        {Schema: schema("response"), Run: m.response},
 		"ring_group":      {Schema: schema("ring_group"), Run: m.ringGroup},
 		"set_cid":         {Schema: schema("set_cid"), Run: m.setCID},
 		"sleep":           {Schema: schema("sleep"), Run: m.sleep},
 		"tts":             {Schema: schema("tts"), Run: m.tts},
 		"user":            {Schema: schema("user"), Run: m.user},
+		"voicemail":       {Schema: schema("voicemail"), Run: m.voicemail},
 		"wait_for_hangup": {Schema: schema("wait_for_hangup"), Run: m.waitForHangup},
 	}
 }

@@ -25,6 +25,7 @@ const (
 	EventBridge      = "channel_bridge"
 	EventDestroy     = "channel_destroy"
 	EventParking     = "parking"
+	EventNotice      = "notifications"
 	EventClickToCall = "clicktocall"
 )
 
@@ -122,6 +123,9 @@ func scalar(v any) string {
 	return fmt.Sprint(v)
 }
 
+// selectorsOf are the keys of custom_data that say which events of a kind a webhook is for.
+var selectorsOf = map[string][]string{EventObject: {"type", "action"}, EventNotice: {"type"}}
+
 // wants reports whether a webhook is for an event with what it tells. Selectors and modifiers that are absent let all pass.
 func (h *hook) wants(event string, tells fields) bool {
 	if !h.enabled || h.event != event && h.event != EventAll {
@@ -130,8 +134,8 @@ func (h *hook) wants(event string, tells fields) bool {
 	if inside, _ := tells["is_internal_leg"].(bool); inside && !h.internal {
 		return false
 	}
-	if event == EventObject {
-		for _, key := range []string{"type", "action"} {
+	if selectors := selectorsOf[event]; len(selectors) > 0 {
+		for _, key := range selectors {
 			if wanted, given := h.custom[key]; given && !selects(texts(wanted), scalar(tells[key])) {
 				return false
 			}
