@@ -25,6 +25,7 @@ var readers = map[string]func(doc []byte) (any, error){
 	"menus":       func(doc []byte) (any, error) { return bugle.ParseMenu("", doc) },
 	"sites":       func(doc []byte) (any, error) { return bugle.ParseSite("", doc) },
 	"users":       func(doc []byte) (any, error) { return bugle.ParseUser("", doc) },
+	"vmboxes":     func(doc []byte) (any, error) { return bugle.ParseMailbox("", doc) },
 }
 
 // leaf is a key of a schema that has no keys of its own there, with the schemas on the way to it.
@@ -108,6 +109,7 @@ var acts = map[string]string{
 	"conferences": "conference_numbers flags member.numbers moderator.numbers name owner_id",
 	"devices":     "device_type flags mac_address",
 	"directories": "flags users",
+	"faxboxes":    "flags name owner_id", // internal/contact
 	"groups":      "flags",
 	"list_entries": "displayname firstname lastname list_id profile.addresses.*.address profile.birthday " +
 		"profile.nicknames profile.note profile.role profile.title type",
@@ -122,8 +124,8 @@ var acts = map[string]string{
 	"temporal_rules":      "flags name",
 	"temporal_rules_sets": "flags name",
 	"users": "flags password profile.addresses.*.address profile.birthday profile.nicknames profile.note " +
-		"profile.role require_password_update",
-	"vmboxes":  "flags mailbox name owner_id",
+		"profile.role require_password_update vm_to_email_enabled",
+	"vmboxes":  "flags",
 	"webhooks": "custom_data enabled format hook http_verb include_internal_legs include_subaccounts modifiers name retries uri", // internal/event/kazoo
 }
 
