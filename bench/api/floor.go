@@ -7,146 +7,132 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"bugle"
-	"bugle/internal/crossbar"
-	"bugle/internal/event"
-	"bugle/internal/store"
+	"github.com/jackc/pgx/v5"
 )
 
-// floors measures what nothing above the store, and nothing above HTTP, would take for the same work, and compares.
-func (b *bench) floors(ctx context.Context, api map[string]float64) error {
-	own, err := b.storeAlone(ctx)
+// floor is the process that does the store's own work.
+type floor struct {
+	cmd      *exec.Cmd
+	in       io.Closer
+	tasks    *json.Encoder
+	outcomes *json.Decoder
+}
+
+// startFloor starts it on a copy of the database that the server, which has ended, has left.
+func (b *bench) startFloor(ctx context.Context) (_ *floor, err error) {
+	at := place{Account: b.account, Flow: b.flow}
+	if b.store != "" {
+		at.Store, err = b.copyDatabase(ctx)
+	} else {
+		at.File, err = b.copyFile()
+	}
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f := &floor{cmd: exec.CommandContext(ctx, self, "-alone")}
+	f.cmd.Stderr = os.Stderr
+	in, err := f.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	f.in, f.tasks, f.outcomes = in, json.NewEncoder(in), json.NewDecoder(out)
+	if err := f.cmd.Start(); err != nil {
+		return nil, err
+	}
+	var ready outcome
+	if err := errors.Join(f.tasks.Encode(at), f.outcomes.Decode(&ready)); err != nil {
+		return nil, errors.Join(err, f.end())
+	}
+	return f, nil
+}
+
+func (f *floor) do(t task) (o outcome, err error) {
+	err = errors.Join(f.tasks.Encode(t), f.outcomes.Decode(&o))
+	return o, err
+}
+
+func (f *floor) end() error { return errors.Join(f.in.Close(), f.cmd.Wait()) }
+
+func (b *bench) copyFile() (file string, err error) {
+	file = filepath.Join(b.dir, "floor", "bugle.db")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		return "", err
+	}
+	body, err := os.ReadFile(filepath.Join(b.dir, "data", "bugle.db"))
+	if err != nil {
+		return "", err
+	}
+	return file, os.WriteFile(file, body, 0o600)
+}
+
+const floorSuffix = "_floor"
+
+// copyDatabase makes the server's database twice and returns the URL of the second.
+func (b *bench) copyDatabase(ctx context.Context) (string, error) {
+	u, err := url.Parse(b.store)
+	if err != nil {
+		return "", err
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	if err := b.administer(ctx, `CREATE DATABASE `+pgx.Identifier{name + floorSuffix}.Sanitize()+` TEMPLATE `+pgx.Identifier{name}.Sanitize()); err != nil {
+		return "", err
+	}
+	u.Path += floorSuffix
+	return u.String(), nil
+}
+
+func (b *bench) dropCopy(ctx context.Context) error {
+	u, err := url.Parse(b.store)
+	if b.store == "" || err != nil {
+		return err
+	}
+	return b.administer(ctx, `DROP DATABASE IF EXISTS `+pgx.Identifier{strings.TrimPrefix(u.Path, "/") + floorSuffix}.Sanitize())
+}
+
+func (b *bench) administer(ctx context.Context, statement string) error {
+	config, err := pgx.ParseConfig(b.store)
 	if err != nil {
 		return err
 	}
-	http := map[string]float64{}
-	for _, work := range [...]string{listing, creating, patching} {
-		if http[work], err = b.httpAlone(ctx, work); err != nil {
-			return err
-		}
-	}
-	fmt.Printf("\n%-34s %14s %14s %14s %6s\n", "times the store's own", "with HTTP", "HTTP counted ¹", "without HTTP", "aim")
-	for _, work := range [...]struct {
-		name string
-		aim  float64
-	}{{listing, 2}, {creating, 1.5}, {patching, 1.5}} {
-		floor := own[work.name]
-		fmt.Printf("%-34s %14.2f %14.2f %14.2f %6.1f\n", work.name, api[work.name]/floor,
-			api[work.name]/(floor+http[work.name]), (api[work.name]-http[work.name])/floor, work.aim)
-	}
-	fmt.Println("\n¹ in the floor too")
-	return nil
-}
-
-// storeAlone is the store's own work in this process: on the database that the server has left, with its cache, all that
-// follows its log and its setting of the collector.
-func (b *bench) storeAlone(ctx context.Context) (map[string]float64, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(300))
-	s, err := b.reopen(ctx)
+	config.Database = "template1" // the one that is always there and nobody is in
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer s.Close()
-	cache := store.NewCache(s, store.CacheOptions{})
-	defer cache.Close()
-	if err := cache.Warm(ctx, crossbar.TypeAccount, crossbar.TypeCallflow, crossbar.TypeUser, crossbar.TypeDevice,
-		crossbar.TypeDirectory, crossbar.TypeMenu, crossbar.TypeMedia, crossbar.TypeGroup); err != nil {
-		return nil, err
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	directories := event.NewDirectories(s, quiet, func(v any) { panic(v) })
-	position, err := directories.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	follower := event.Follow(event.Options{Log: s, After: position, Name: "directories", Logger: quiet, Handle: directories.Apply,
-		Lost: directories.Load, IsLost: func(err error) bool { return errors.Is(err, store.ErrSwept) },
-		OnPanic: func(v any) { panic(v) }})
-	defer follower.Close()
-	projector := event.Project(event.ProjectorOptions{Store: s, Logger: quiet, OnPanic: func(v any) { panic(v) }})
-	defer projector.Close()
-
-	page := store.Query{AccountID: b.account, Type: crossbar.TypeUser, Limit: 50}
-	models, _, err := s.List(ctx, store.Query{AccountID: b.account, Type: crossbar.TypeUser, Limit: 1000})
-	if err != nil {
-		return nil, err
-	}
-	mine := func() (float64, error) { return processCPU(os.Getpid()) }
-	out := map[string]float64{}
-	for _, work := range [...]struct {
-		name, of string
-		clients  int
-		do       func(n int64) error
-	}{
-		{"the store's own list of 50", listing, b.clients, func(int64) error {
-			docs, _, err := s.List(ctx, page)
-			if err == nil && len(docs) != 50 {
-				err = fmt.Errorf("a list of %d", len(docs))
-			}
-			return err
-		}},
-		{"the store's own new user", creating, b.clients, func(n int64) error {
-			d := models[n%int64(len(models))] // with its keys, indexes, sort key and private part
-			d.ID, d.Created, d.Body = bugle.NewID(), time.Time{}, numbered(d.Body, n)
-			d.Keys = nil // none of them has one: they have no username
-			return s.Write(ctx, func(tx *store.Tx) error { return tx.Put(&d, "") })
-		}},
-		{"the store's own edit of a callflow", patching, 1, func(n int64) error {
-			return s.Write(ctx, func(tx *store.Tx) error {
-				d, err := tx.Get(b.account, crossbar.TypeCallflow, b.flow)
-				if err != nil {
-					return err
-				}
-				rev := d.Rev
-				if n > 1 {
-					d.Body = append(json.RawMessage{'{'}, d.Body[strings.IndexByte(string(d.Body), ',')+1:]...)
-				}
-				d.Body = numbered(d.Body, n)
-				return tx.Put(&d, rev)
-			})
-		}},
-	} {
-		if out[work.of], err = b.load(ctx, work.name, work.clients, mine, work.do); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// reopen opens the database of the server, which has ended.
-func (b *bench) reopen(ctx context.Context) (*store.Store, error) {
-	if b.store != "" {
-		return store.OpenPostgres(ctx, b.store, store.Options{})
-	}
-	return store.OpenSQLite(ctx, filepath.Join(b.dir, "data", "bugle.db"), store.Options{})
-}
-
-// numbered is a document with one more key.
-func numbered(body json.RawMessage, n int64) json.RawMessage {
-	return append(append(json.RawMessage(`{"a":`), strconv.FormatInt(n, 10)+`,`...), body[1:]...)
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // httpAlone is what an HTTP server takes, in a process of its own, that reads the same requests and answers the same
 // bytes.
-func (b *bench) httpAlone(ctx context.Context, work string) (cpu float64, err error) {
+func (b *bench) httpAlone(ctx context.Context, work string) (o outcome, err error) {
 	file := filepath.Join(b.dir, "answer")
 	if err := os.WriteFile(file, b.answers[work], 0o600); err != nil {
-		return 0, err
+		return o, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -157,7 +143,7 @@ func (b *bench) httpAlone(ctx context.Context, work string) (cpu float64, err er
 		err = server.Start()
 	}
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	defer func() {
 		cancel()
@@ -165,18 +151,12 @@ func (b *bench) httpAlone(ctx context.Context, work string) (cpu float64, err er
 	}()
 	address, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return 0, err
+		return o, err
 	}
-	verb, body, clients := http.MethodGet, "", b.clients
-	switch work {
-	case creating:
-		verb, body = http.MethodPut, `{"data":`+person(1)+`}`
-	case patching:
-		verb, body, clients = http.MethodPatch, `{"data":{"ui_metadata":{"n":1}}}`, 1
-	}
-	return b.load(ctx, "HTTP alone: "+work, clients, func() (float64, error) { return processCPU(server.Process.Pid) },
-		func(int64) error {
-			_, err := b.askAt(ctx, strings.TrimSpace(address), verb, "/v2/accounts/"+b.account+"/users", body)
+	w := b.work(work)
+	return load(ctx, task{Clients: w.clients, Seconds: b.seconds}, func() (float64, error) { return processCPU(server.Process.Pid) },
+		func(n int64) error {
+			_, err := b.askAt(ctx, strings.TrimSpace(address), w.verb, w.path, w.text(n))
 			return err
 		})
 }
@@ -204,4 +184,62 @@ func answerAll(ctx context.Context, file string) error {
 		return err
 	}
 	return nil
+}
+
+// compared is a work that has a floor, round by round.
+type compared struct {
+	name           string
+	aim            float64
+	server, alone  []float64 // CPU-seconds of 1,000
+	http           float64
+	serverS, ownS  float64 // a second, in the last round
+	ratios, counts []float64
+}
+
+// compare lets the server and the floor take turns, so that what else the machine does strikes both.
+func (b *bench) compare(ctx context.Context, f *floor) error {
+	list := []*compared{{name: listing, aim: 2}, {name: creating, aim: 1.5}, {name: patching, aim: 1.5}}
+	for round := range b.rounds {
+		for _, c := range list {
+			w := b.work(c.name)
+			o, err := b.serve(ctx, w, round)
+			if err != nil {
+				return err
+			}
+			t := task{Work: c.name, Clients: w.clients, Seconds: b.seconds}
+			if c.name != listing {
+				t.Rate = float64(o.Done) / o.Took // what follows the log has as much to do at once
+			}
+			if b.profiles != "" && round == 0 {
+				t.Profile = filepath.Join(b.profiles, "floor-"+w.file()+".pprof")
+			}
+			own, err := f.do(t)
+			if err != nil {
+				return err
+			}
+			c.server, c.alone = append(c.server, o.each()), append(c.alone, own.each())
+			c.ratios = append(c.ratios, o.each()/own.each())
+			c.serverS, c.ownS = float64(o.Done)/o.Took, float64(own.Done)/own.Took
+		}
+	}
+	for _, c := range list {
+		o, err := b.httpAlone(ctx, c.name)
+		if err != nil {
+			return err
+		}
+		c.http = o.each()
+	}
+	fmt.Printf("\nmedians of %d rounds; CPU-seconds of 1,000\n%-18s %8s %8s %10s %10s %8s   %-19s %9s %6s\n", b.rounds, "", "server", "a second",
+		"the store", "a second", "HTTP", "times the store's", "less HTTP", "aim")
+	for _, c := range list {
+		fmt.Printf("%-18s %8.3f %8.0f %10.3f %10.0f %8.3f   %5.2f (%.2f to %.2f) %9.2f %6.1f\n", c.name, median(c.server), c.serverS,
+			median(c.alone), c.ownS, c.http, median(c.ratios), slices.Min(c.ratios), slices.Max(c.ratios),
+			(median(c.server)-c.http)/median(c.alone), c.aim)
+	}
+	return nil
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
 }

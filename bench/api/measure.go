@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +23,8 @@ import (
 )
 
 type options struct {
-	store                   string
-	users, clients, seconds int
+	store, profiles                 string
+	users, clients, seconds, rounds int
 }
 
 const apiKey = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -38,7 +39,7 @@ type bench struct {
 	account string
 	user    string
 	flow    string
-	answers map[string][]byte // the last one of each work
+	answers map[string][]byte // the first one of each work
 }
 
 func measure(ctx context.Context, o options) (err error) {
@@ -48,15 +49,33 @@ func measure(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	if err := bugletest.BuildProgram(ctx, filepath.Join(b.dir, "bugle")); err != nil {
+		return err
+	}
+	err = b.served(ctx, b.company)
+	if err != nil {
+		return err
+	}
+	f, err := b.startFloor(ctx)
+	if err == nil {
+		err = errors.Join(b.served(ctx, func(ctx context.Context) error {
+			if err := b.others(ctx); err != nil {
+				return err
+			}
+			return b.compare(ctx, f)
+		}), f.end())
+	}
+	return errors.Join(err, b.dropCopy(context.WithoutCancel(ctx)))
+}
+
+// served runs do while the server runs.
+func (b *bench) served(ctx context.Context, do func(context.Context) error) error {
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	took, err := b.api(ctx)
+	err := do(ctx)
 	_, ended := b.server.End(syscall.SIGTERM)
-	if err := errors.Join(err, ended); err != nil {
-		return err
-	}
-	return b.floors(ctx, took)
+	return errors.Join(err, ended)
 }
 
 // The works that have a floor.
@@ -66,64 +85,106 @@ const (
 	patching = "PATCH callflow"
 )
 
-// api loads the server and returns the CPU-seconds of 1,000 requests of each work.
-func (b *bench) api(ctx context.Context) (map[string]float64, error) {
-	if err := b.company(ctx); err != nil {
-		return nil, err
+// work is what clients ask for again and again.
+type work struct {
+	name, verb, path string
+	clients          int
+	body             func(n int64) string // nil: none
+}
+
+func (w work) text(n int64) string {
+	if w.body == nil {
+		return ""
 	}
-	fmt.Printf("%-34s %12s %12s %16s\n", "work", "requests/s", "ms each", "CPU-s per 1,000")
+	return `{"data":` + w.body(n) + `}`
+}
+
+// file is its name as a part of a file's.
+func (w work) file() string { return strings.NewReplacer(" ", "-", ",", "").Replace(w.name) }
+
+func (b *bench) works() []work {
 	sum := md5.Sum([]byte("bench:bench"))
 	users := "/v2/accounts/" + b.account + "/users"
-	took := map[string]float64{}
-	for _, work := range []struct {
-		name, verb, path string
-		body             func(n int64) string
-		clients          int
-	}{
-		{name: "GET one user", verb: "GET", path: users + "/" + b.user},
-		{name: listing, verb: "GET", path: users},
-		{name: "list 50 users, filtered", verb: "GET", path: users + "?filter_timezone=Europe%2FWarsaw"},
-		{name: creating, verb: "PUT", path: users, body: person},
+	return []work{
+		{name: "GET one user", verb: "GET", path: users + "/" + b.user, clients: b.clients},
+		{name: listing, verb: "GET", path: users, clients: b.clients},
+		{name: "list 50 users, filtered", verb: "GET", path: users + "?filter_timezone=Europe%2FWarsaw", clients: b.clients},
+		{name: creating, verb: "PUT", path: users, body: person, clients: b.clients},
 		{name: patching, verb: "PATCH", path: "/v2/accounts/" + b.account + "/callflows/" + b.flow, clients: 1,
 			body: func(n int64) string { return fmt.Sprintf(`{"ui_metadata":{"n":%d}}`, n) }},
-		{name: "user_auth", verb: "PUT", path: "/v2/user_auth", body: func(int64) string {
+		{name: "user_auth", verb: "PUT", path: "/v2/user_auth", clients: b.clients, body: func(int64) string {
 			return `{"account_name":"Bench","credentials":"` + hex.EncodeToString(sum[:]) + `"}`
 		}},
-	} {
-		clients := work.clients
-		if clients == 0 {
-			clients = b.clients
+	}
+}
+
+func (b *bench) work(name string) work {
+	works := b.works()
+	return works[slices.IndexFunc(works, func(w work) bool { return w.name == name })]
+}
+
+// others measures the works that have no floor.
+func (b *bench) others(ctx context.Context) error {
+	fmt.Printf("%-34s %12s %12s %16s\n", "work", "requests/s", "ms each", "CPU-s per 1,000")
+	for _, w := range b.works() {
+		if w.name == listing || w.name == creating || w.name == patching {
+			continue
 		}
-		cpu, err := b.load(ctx, work.name, clients, func() (float64, error) { return processCPU(b.server.PID) }, func(n int64) error {
-			body := ""
-			if work.body != nil {
-				body = `{"data":` + work.body(n) + `}`
-			}
-			answer, err := b.ask(ctx, work.verb, work.path, body)
+		o, err := b.serve(ctx, w, 0)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-34s %12.0f %12.2f %16.3f\n", w.name, float64(o.Done)/o.Took, o.Took*1000*float64(w.clients)/float64(o.Done), o.each())
+	}
+	return nil
+}
+
+// serve has the server do a work; the first round takes a profile when one is wanted.
+func (b *bench) serve(ctx context.Context, w work, round int) (o outcome, err error) {
+	profiled := make(chan error, 1)
+	go func() {
+		if b.profiles == "" || round > 0 {
+			profiled <- nil
+		} else {
+			profiled <- b.profile(ctx, filepath.Join(b.profiles, "server-"+w.file()+".pprof"))
+		}
+	}()
+	o, err = load(ctx, task{Clients: w.clients, Seconds: b.seconds}, func() (float64, error) { return processCPU(b.server.PID) },
+		func(n int64) error {
+			answer, err := b.ask(ctx, w.verb, w.path, w.text(n))
 			if n == 1 {
-				b.answers[work.name] = answer.raw
+				b.answers[w.name] = answer.raw
 			}
 			return err
 		})
-		if err != nil {
-			return nil, err
-		}
-		took[work.name] = cpu
+	return o, errors.Join(err, <-profiled)
+}
+
+func (b *bench) profile(ctx context.Context, path string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.server.Admin, b.seconds), nil)
+	if err != nil {
+		return err
 	}
-	return took, nil
+	answer, err := b.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, answer.Body)
+	return errors.Join(err, file.Close())
 }
 
 func (b *bench) start(ctx context.Context) error {
-	binary := filepath.Join(b.dir, "bugle")
-	if err := bugletest.BuildProgram(ctx, binary); err != nil {
-		return err
-	}
 	arguments := []string{"--api-tokens", "1000000000", "--api-tokens-per-second", "1000000000", "--api-anonymous-per-minute", "1000000000"}
 	if b.store != "" {
 		arguments = append(arguments, "--store", b.store, "--blob-dir", filepath.Join(b.dir, "blobs"))
 	}
 	var err error
-	b.server, err = bugletest.StartProgram(ctx, bugletest.ProgramOptions{Path: binary, DataDir: filepath.Join(b.dir, "data"),
+	b.server, err = bugletest.StartProgram(ctx, bugletest.ProgramOptions{Path: filepath.Join(b.dir, "bugle"), DataDir: filepath.Join(b.dir, "data"),
 		Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + b.dir}, Arguments: arguments})
 	return err
 }
@@ -210,19 +271,22 @@ func (b *bench) askAt(ctx context.Context, address, verb, path, body string) (ou
 	return out, err
 }
 
-// load runs one work from some clients for the time that was asked for, prints a line and returns the CPU-seconds of
-// 1,000.
-func (b *bench) load(ctx context.Context, name string, clients int, cpu func() (float64, error), work func(n int64) error) (float64, error) {
+// load has some clients do one thing for a time, at a rate when there is one: the nth begins no earlier than it is due.
+func load(ctx context.Context, t task, cpu func() (float64, error), do func(n int64) error) (o outcome, err error) {
 	before, err := cpu()
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	var n atomic.Int64
 	began := time.Now()
-	until := began.Add(time.Duration(b.seconds) * time.Second)
-	err = together(clients, func() error {
-		for time.Now().Before(until) {
-			if err := work(n.Add(1)); err != nil {
+	until := began.Add(time.Duration(t.Seconds) * time.Second)
+	err = together(t.Clients, func() error {
+		for time.Now().Before(until) && ctx.Err() == nil {
+			this := n.Add(1)
+			if t.Rate > 0 {
+				time.Sleep(time.Until(began.Add(time.Duration(float64(this-1) / t.Rate * float64(time.Second)))))
+			}
+			if err := do(this); err != nil {
 				return err
 			}
 		}
@@ -230,13 +294,7 @@ func (b *bench) load(ctx context.Context, name string, clients int, cpu func() (
 	})
 	took := time.Since(began).Seconds()
 	after, err2 := cpu()
-	if err := errors.Join(err, err2); err != nil {
-		return 0, err
-	}
-	done := float64(n.Load())
-	each := (after - before) / done * 1000
-	fmt.Printf("%-34s %12.0f %12.2f %16.3f\n", name, done/took, took*1000*float64(clients)/done, each)
-	return each, nil
+	return outcome{Done: n.Load(), Took: took, CPU: after - before}, errors.Join(err, err2)
 }
 
 func together(clients int, work func() error) error {

@@ -229,7 +229,9 @@ func (r *Contacts) Events(ctx context.Context, accountID string, after int64, li
 // Subscribe returns a channel that receives after events were written by any process, and sometimes when there are none: it
 // says that asking Events is worth while. Nudges melt into one, and one may be missing, so a reader also asks now and then
 // (every second) by itself. stop ends the subscription.
-func (r *Contacts) Subscribe() (nudge <-chan struct{}, stop func()) { return r.store.Subscribe() }
+func (r *Contacts) Subscribe() (nudge <-chan struct{}, stop func()) {
+	return r.store.SubscribeDirectories()
+}
 
 // Numeric returns the numeric id of a document of a kind, which is given one when it has none, and keeps it for ever.
 func (r *Contacts) Numeric(ctx context.Context, accountID, kind, documentID string) (string, error) {

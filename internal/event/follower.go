@@ -12,6 +12,9 @@ import (
 
 // Log is the change log as a follower needs it; *store.Store is one.
 type Log interface {
+	// Tail returns those of Changes that are at hand without a database, maybe fewer than there are; all says that no nudge has
+	// told of more.
+	Tail(after int64, limit int) (changes []bugle.Change, all bool)
 	// Changes returns up to limit changes after a position in commit order.
 	Changes(ctx context.Context, after int64, limit int) ([]bugle.Change, error)
 	// Subscribe returns a channel that receives when looking at the log is worth while.
@@ -120,10 +123,10 @@ func (f *Follower) run(ctx context.Context) {
 	nudge, stop := f.opts.Log.Subscribe()
 	defer stop()
 	pause := f.opts.Retry
-	for ctx.Err() == nil {
+	for nudged := false; ctx.Err() == nil; {
 		began, after := time.Now(), f.Position()
-		more, err := f.step(ctx)
-		wait := f.opts.Poll
+		more, err := f.step(ctx, nudged)
+		nudged = false
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -140,14 +143,14 @@ func (f *Follower) run(ctx context.Context) {
 		pause = f.opts.Retry
 		if f.opts.Gather > 0 && f.Position() != after {
 			sleep(ctx, nil, f.opts.Gather-time.Since(began))
-			continue
 		}
-		sleep(ctx, nudge, wait)
+		nudged = sleep(ctx, nudge, f.opts.Poll)
 	}
 }
 
-// step handles one batch; more says that it was a full one.
-func (f *Follower) step(ctx context.Context) (more bool, err error) {
+// step handles one batch; more says that there may be another. After a nudge the log is not asked when all that it can have told of
+// is at hand.
+func (f *Follower) step(ctx context.Context, nudged bool) (more bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			f.opts.OnPanic(v)
@@ -155,7 +158,11 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		}
 	}()
 	after := f.Position()
-	changes, err := f.opts.Log.Changes(ctx, after, f.opts.Batch)
+	changes, all := f.opts.Log.Tail(after, f.opts.Batch)
+	if len(changes) == 0 && !(nudged && all) {
+		all = true
+		changes, err = f.opts.Log.Changes(ctx, after, f.opts.Batch)
+	}
 	if err != nil && f.opts.Lost != nil && f.opts.IsLost != nil && f.opts.IsLost(err) {
 		if after, err = f.opts.Lost(ctx); err != nil {
 			return false, err
@@ -170,7 +177,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	f.move(changes[len(changes)-1].Position)
-	return len(changes) == f.opts.Batch, nil
+	return len(changes) == f.opts.Batch || !all, nil
 }
 
 func (f *Follower) move(position int64) {
@@ -181,12 +188,15 @@ func (f *Follower) move(position int64) {
 	f.mu.Unlock()
 }
 
-func sleep(ctx context.Context, nudge <-chan struct{}, d time.Duration) {
+// sleep waits, and reports whether a nudge ended it.
+func sleep(ctx context.Context, nudge <-chan struct{}, d time.Duration) (nudged bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-nudge:
+		nudged = true
 	case <-timer.C:
 	}
+	return nudged
 }

@@ -40,6 +40,8 @@ func (l *fakeLog) Changes(ctx context.Context, after int64, limit int) ([]bugle.
 	return slices.Clone(l.changes[i:min(i+limit, len(l.changes))]), nil
 }
 
+func (l *fakeLog) Tail(int64, int) ([]bugle.Change, bool) { return nil, false }
+
 func (l *fakeLog) Subscribe() (<-chan struct{}, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

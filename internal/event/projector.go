@@ -133,18 +133,41 @@ func (p *Projector) sweep(ctx context.Context) {
 
 // apply carries out changes in the order of the log.
 func (p *Projector) apply(ctx context.Context, changes []bugle.Change) error {
-	last := changes[len(changes)-1].Position
-	if !slices.ContainsFunc(changes, func(c bugle.Change) bool { return contact.Relevant(c.Type) }) && last-p.written < irrelevantLag {
-		return nil // the place is written with the next that matters
+	last := len(changes) - 1
+	var matter []bugle.Change
+	for i := range changes {
+		if alters(&changes[i]) {
+			matter = append(matter, changes[i])
+		}
 	}
-	for len(changes) > 0 {
-		n, err := p.transaction(ctx, changes)
+	if len(matter) == 0 {
+		if changes[last].Position-p.written < irrelevantLag {
+			return nil // the place is written with the next that matters; until then, who begins there finds again that none does
+		}
+		matter = changes[last:]
+	}
+	for len(matter) > 0 {
+		n, err := p.transaction(ctx, matter)
 		if err != nil {
 			return err
 		}
-		changes = changes[n:]
+		matter = matter[n:]
 	}
 	return nil
+}
+
+// alters reports whether a change gave its document other facts than it had. Most edits do not, and which, the change alone
+// tells: so whoever projects it, after whatever crash, passes over the same ones, and no transaction is needed to say so.
+func alters(c *bugle.Change) bool {
+	if c.Kind != bugle.Edited || !contact.Relevant(c.Type) {
+		return contact.Relevant(c.Type)
+	}
+	before, err := contact.Read(c.Type, c.ID, c.Before)
+	if err != nil {
+		return true
+	}
+	now, err := contact.Read(c.Type, c.ID, c.After)
+	return err != nil || !equalFacts(before, now)
 }
 
 // transaction carries out some of the changes and returns how many are done with. Changes that another process has carried

@@ -56,9 +56,7 @@ func (c *Cache) apply(commits []commit) {
 		position := ch.Position
 		fresh := &entry{position: position, err: notFound("store.Get", ch.Type)}
 		if co.now != nil {
-			d := *co.now
-			d.Body, d.Private, d.SortKey = slices.Clone(d.Body), slices.Clone(d.Private), slices.Clone(d.SortKey)
-			fresh = &entry{position: position, docs: []*held{{doc: d}}}
+			fresh = &entry{position: position, docs: []*held{{doc: *co.now}}}
 		}
 		c.renew(documentKey(ch.AccountID, ch.Type, ch.ID), fresh, c.warm[ch.Type])
 		for _, k := range co.keys {
@@ -171,6 +169,10 @@ func (c *Cache) follow() {
 		case <-c.ctx.Done():
 			return
 		case <-nudge:
+			if c.pass() {
+				c.fetchWanted()
+				continue
+			}
 		case <-tick.C:
 		}
 		c.look()
@@ -243,20 +245,40 @@ func (c *Cache) lookOnce(ctx context.Context) (more bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range touches {
-		t := &touches[i]
-		if c.seen = t.position; c.disown(t.position) {
-			continue
-		}
-		c.foreign = t.position
-		c.soil(documentKey(t.account, t.typ, t.id), t.position)
-		c.want(documentKey(t.account, t.typ, t.id), t.typ)
-		for _, k := range t.keys {
-			c.soil(uniqueKey(k), t.position)
-			c.want(uniqueKey(k), t.typ)
-		}
-		c.soilLists(t.account, t.typ, t.index, t.position)
+		c.touch(&touches[i])
 	}
 	return len(touches) == maxLimit, nil
+}
+
+// pass goes over what this process has committed, and reports whether a nudge told of no more than that: then the log need not
+// be asked.
+func (c *Cache) pass() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen < 0 {
+		return false
+	}
+	list, all := c.s.tail.since(c.seen, maxLimit)
+	for i := range list {
+		ch := &list[i].change
+		c.touch(&touch{ch.Position, ch.AccountID, ch.Type, ch.ID, list[i].keys, list[i].index})
+	}
+	return all && c.healthy.Load()
+}
+
+// touch takes note of one change. c.mu is held.
+func (c *Cache) touch(t *touch) {
+	if c.seen = t.position; c.disown(t.position) {
+		return
+	}
+	c.foreign = t.position
+	c.soil(documentKey(t.account, t.typ, t.id), t.position)
+	c.want(documentKey(t.account, t.typ, t.id), t.typ)
+	for _, k := range t.keys {
+		c.soil(uniqueKey(k), t.position)
+		c.want(uniqueKey(k), t.typ)
+	}
+	c.soilLists(t.account, t.typ, t.index, t.position)
 }
 
 // restart begins at the log's end with nothing known for certain.
@@ -307,8 +329,8 @@ func (s *Store) touches(ctx context.Context, after int64, limit int) ([]touch, e
 		}
 		out = append(out, t)
 	}
-	if err := rows.Err(); err != nil {
-		return fail(err)
+	if err := rows.Err(); err != nil || len(out) > 0 && out[0].position == after+1 {
+		return out, s.fail("store.touches", err)
 	}
 	swept, err := counter(ctx, r, "swept")
 	if err == nil && after < swept {

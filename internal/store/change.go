@@ -49,12 +49,13 @@ func (tx *Tx) appendChanges() error {
 	if err != nil {
 		return err
 	}
+	by := actorOf(tx.ctx)
 	rows := make([][]any, len(tx.changes))
 	for i := range tx.changes {
 		c := &tx.changes[i].change
 		name := "account/" + c.AccountID
 		last[name]++
-		c.Position, c.Sequence = position+int64(i)+1, last[name]
+		c.Position, c.Sequence, c.By = position+int64(i)+1, last[name], by
 		dead := 0
 		if c.BeforeDead {
 			dead = 1
@@ -132,8 +133,8 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]bugle.Ch
 		return fail(err)
 	}
 	changes, err := collectChanges(rows)
-	if err != nil {
-		return fail(err)
+	if err != nil || len(changes) > 0 && changes[0].Position == after+1 { // retention removes from the beginning
+		return changes, s.fail("store.Changes", err)
 	}
 	// After the rows: what was swept between the two queries is not missed this way.
 	swept, err := counter(ctx, r, "swept")
@@ -247,7 +248,11 @@ func (s *Store) sweepBatch(ctx context.Context, limit int64) (removed int, err e
 		t.rollback()
 		return 0, err
 	}
-	return removed, s.commit(t)
+	if err := s.commit(t); err != nil {
+		return removed, err
+	}
+	s.tail.forget(last)
+	return removed, nil
 }
 
 func (s *Store) sweepNowAndThen() {

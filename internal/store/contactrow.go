@@ -264,7 +264,7 @@ func (tx *Tx) AppendDirectoryEvents(accountID string, altered bool, events []Dir
 		rows[i] = []any{accountID, e.Sequence, e.Position, micro(e.At), e.Kind, e.ContactID, string(e.Body), strings.Join(e.Changed, ","),
 			string(e.Previous)}
 	}
-	tx.nudges = true
+	tx.told = true
 	return tx.fail("store.AppendDirectoryEvents", inBatches(tx.ctx, tx.t, `INSERT INTO directory_events (account_id, sequence, position, at, `+
 		`kind, contact_id, body, changed, previous) VALUES `, ``, rows))
 }

@@ -40,6 +40,8 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"every write has its change":                      exerciseChanges,
 		"a document has its history":                      exerciseHistory,
 		"a history tells what is not shown":               exerciseHidden,
+		"memory tells what the log does":                  exerciseTail,
+		"who looks for contacts is woken for them":        exerciseDirectoryNudges,
 		"an account's sequence has no gap":                exerciseSequence,
 		"a follower misses nothing":                       exerciseFollow,
 		"retention removes the oldest changes":            exerciseSweep,

@@ -17,8 +17,8 @@ func WithActor(ctx context.Context, who bugle.Actor) context.Context {
 
 // encodeActor is the actor of a context as a column takes it.
 func encodeActor(ctx context.Context) (any, error) {
-	who, ok := ctx.Value(actorKey{}).(bugle.Actor)
-	if !ok {
+	who := actorOf(ctx)
+	if who == nil {
 		return nil, nil
 	}
 	text, err := json.Marshal(who)
@@ -53,6 +53,14 @@ func privateKeys(d *Document) map[string]json.RawMessage {
 	var keys map[string]json.RawMessage
 	_ = json.Unmarshal(d.Private, &keys) // Put takes nothing but an object
 	return keys
+}
+
+// actorOf is the actor of a context, nil for none.
+func actorOf(ctx context.Context) *bugle.Actor {
+	if who, ok := ctx.Value(actorKey{}).(bugle.Actor); ok {
+		return &who
+	}
+	return nil
 }
 
 // History returns up to limit changes (1 to 1000; 0 means 50) of one document, deleted or not, newest first: those with a

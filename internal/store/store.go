@@ -36,6 +36,8 @@ type Store struct {
 
 	nudges     nudges // of followers of the change log
 	deliverers nudges // of those who look for deliveries
+	watchers   nudges // of those who look for events of company directories
+	tail       tail
 
 	mu    sync.Mutex
 	hooks map[committing]struct{}
@@ -127,6 +129,12 @@ func (s *Store) SubscribeHooks() (nudge <-chan struct{}, stop func()) {
 	return s.deliverers.subscribe()
 }
 
+// SubscribeDirectories is Subscribe for the events of company directories: a nudge says that DirectoryEvents may have something
+// new.
+func (s *Store) SubscribeDirectories() (nudge <-chan struct{}, stop func()) {
+	return s.watchers.subscribe()
+}
+
 // hook makes h hear of commits until stop is called.
 func (s *Store) hook(h committing) (stop func()) {
 	s.mu.Lock()
@@ -145,10 +153,12 @@ func (s *Store) hooked() []committing {
 	return slices.Collect(maps.Keys(s.hooks))
 }
 
-// nudge makes everybody look who follows something of this database.
+// nudge makes everybody look who follows something of this database: another process may have committed.
 func (s *Store) nudge() {
+	s.tail.hush()
 	s.nudges.nudge()
 	s.deliverers.nudge()
+	s.watchers.nudge()
 }
 
 // committed nudges the followers of this process and has those of others nudged.
@@ -160,6 +170,12 @@ func (s *Store) committed() {
 // hooksCommitted is committed for deliveries.
 func (s *Store) hooksCommitted() {
 	s.deliverers.nudge()
+	s.announceOnce()
+}
+
+// directoryCommitted is committed for events of company directories.
+func (s *Store) directoryCommitted() {
+	s.watchers.nudge()
 	s.announceOnce()
 }
 

@@ -27,7 +27,7 @@ type Tx struct {
 	at      time.Time
 	changes []pending
 	lost    bool // errAgain was returned
-	nudges  bool // followers have something to look at, though no document changed
+	told    bool // something changed in a company directory
 
 	deliveries []HookDelivery
 	touched    []string // endpoints
@@ -97,11 +97,12 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	ended = true
 	if len(tx.changes) == 0 {
-		if err = s.commit(t); err == nil && tx.nudges {
-			s.committed()
-		}
+		err = s.commit(t)
 	} else {
 		err = s.commitChanges(ctx, t, tx.changes)
+	}
+	if err == nil && tx.told {
+		s.directoryCommitted()
 	}
 	if err == nil && (tx.resent || tx.hooked()) {
 		s.hooksCommitted()
@@ -112,10 +113,7 @@ func (s *Store) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 // commitChanges commits and tells the hooks.
 func (s *Store) commitChanges(ctx context.Context, t *transaction, changes []pending) error {
 	first, last := changes[0].change.Position, changes[len(changes)-1].change.Position
-	commits := make([]commit, len(changes))
-	for i := range changes {
-		commits[i] = changes[i].commit
-	}
+	commits := ownCopy(changes)
 	hooks := s.hooked()
 	for _, h := range hooks {
 		h.expect(first, last)
@@ -133,6 +131,7 @@ func (s *Store) commitChanges(ctx context.Context, t *transaction, changes []pen
 	for _, h := range hooks {
 		h.apply(commits)
 	}
+	s.tail.put(commits)
 	s.committed()
 	return nil
 }

@@ -261,14 +261,17 @@ func (h *Hooks) handle(ctx context.Context, changes []bugle.Change) error {
 		delivery store.HookDelivery
 	}
 	var list []told
-	for _, c := range changes {
-		tells := fields{"id": c.ID, "account_id": c.AccountID, "action": actions[c.Kind], "type": c.Type}
-		hooks, err := h.matching(ctx, c.AccountID, EventObject, tells)
-		if err != nil {
-			return err
-		}
-		for _, hook := range hooks {
-			list = append(list, told{c.Position, hook.delivery(identify(hook.id, strconv.FormatInt(c.Position, 10)), actions[c.Kind], tells, h.opts.Cluster)})
+	for i := range changes {
+		c := &changes[i]
+		if h.Listens() {
+			tells := fields{"id": c.ID, "account_id": c.AccountID, "action": actions[c.Kind], "type": c.Type}
+			hooks, err := h.matching(ctx, c.AccountID, EventObject, tells)
+			if err != nil {
+				return err
+			}
+			for _, hook := range hooks {
+				list = append(list, told{c.Position, hook.delivery(identify(hook.id, strconv.FormatInt(c.Position, 10)), actions[c.Kind], tells, h.opts.Cluster)})
+			}
 		}
 		if c.Type == typeWebhook {
 			h.put(c.AccountID, c.ID, c.After)
