@@ -282,13 +282,15 @@ func composeCallflow(req *request, d *store.Document, doc map[string]any) error 
 	return nil
 }
 
+var describedKeys = []string{"name", "first_name", "last_name", "numbers"}
+
 func describeTarget(d *store.Document) map[string]any {
-	body, _ := bugle.ParseFields(d.Body)
-	out := map[string]any{"name": body.String("name"), "pvt_type": d.Type}
+	body, _ := parseKeys(d.Body, describedKeys)
+	out := map[string]any{"name": stringAt(body, "name"), "pvt_type": d.Type}
 	if d.Type == TypeUser {
-		out["name"] = strings.TrimSpace(body.String("first_name") + " " + body.String("last_name"))
+		out["name"] = strings.TrimSpace(stringAt(body, "first_name") + " " + stringAt(body, "last_name"))
 	}
-	if numbers := body.Strings("numbers"); len(numbers) > 0 {
+	if numbers, _ := body["numbers"].([]any); len(numbers) > 0 {
 		out["numbers"] = numbers
 	}
 	return out

@@ -93,9 +93,16 @@ func (req *request) named(accountID string, ids []string) (map[string]store.Docu
 	}
 	fresh := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if _, known := req.asked.docs[id]; !known {
-			fresh = append(fresh, id)
+		if _, known := req.asked.docs[id]; known {
+			continue
 		}
+		if c := req.api.opts.Cache; c != nil {
+			if d, ok := c.Held(accountID, id); ok {
+				req.asked.docs[id] = &d
+				continue
+			}
+		}
+		fresh = append(fresh, id)
 	}
 	if len(fresh) > 0 {
 		docs, err := req.api.opts.Store.Named(req.ctx, accountID, fresh)

@@ -189,6 +189,22 @@ func (c *Cache) ListByIndex(ctx context.Context, accountID, typ string, index In
 	return out, nil
 }
 
+// Held returns the living document of an account that an id names, whatever its type, when it is in memory as one of a type
+// that was warmed. False says nothing of the database.
+func (c *Cache) Held(accountID, id string) (Document, bool) {
+	if !c.healthy.Load() {
+		return Document{}, false
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for typ := range c.warm {
+		if e := c.entries[documentKey(accountID, typ, id)]; e != nil && e.err == nil && !e.dirty.Load() {
+			return e.docs[0].doc, true
+		}
+	}
+	return Document{}, false
+}
+
 // View returns the typed view of a document that the cache gave, parsed once for as long as the cache holds that
 // revision. The view is shared: do not write into its maps and slices.
 func View[T any](c *Cache, d Document, parse func(id string, body []byte) (T, error)) (T, error) {

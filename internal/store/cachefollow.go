@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"bugle"
@@ -11,7 +13,7 @@ import (
 
 const (
 	wantedMax  = 10000
-	wantedLong = 200 // documents; a list of more is loaded anew when it is asked for
+	wantedLong = 200 // documents of a list that is kept current; one of more is loaded anew when it is asked for
 )
 
 // How a cache keeps current: from the commits of this process before they are acknowledged, and from the log.
@@ -66,8 +68,48 @@ func (c *Cache) apply(commits []commit) {
 			}
 			c.renew(uniqueKey(k), next, c.warm[ch.Type])
 		}
-		c.soilLists(ch.AccountID, ch.Type, co.index, position)
+		for _, of := range [2]string{ch.AccountID, ""} {
+			c.renewList(listKey(of, ch.Type, Index{}), co, fresh, false)
+			for _, x := range co.index {
+				c.renewList(listKey(of, ch.Type, x), co, fresh, true)
+			}
+		}
 	}
+}
+
+// renewList puts what a commit made of a document in its place in a list that is at hand, else it marks the list and, when it is
+// wanted, has it loaded. c.mu is held.
+func (c *Cache) renewList(key cacheKey, co *commit, fresh *entry, wanted bool) {
+	c.overtake(key)
+	ch, e := &co.change, c.entries[key]
+	known := c.entries[documentKey(ch.AccountID, ch.Type, ch.ID)]
+	// The document's own entry tells whether a later commit of it was here before; then this one is the past.
+	if e == nil || e.dirty.Load() || e.err != nil || len(e.docs) > wantedLong || known != fresh || fresh.position < c.foreign {
+		c.soil(key, fresh.position)
+		if wanted {
+			c.wantList(key, ch.Type)
+		}
+		return
+	}
+	docs := make([]*held, 0, len(e.docs)+1)
+	for _, h := range e.docs {
+		if h.doc.ID != ch.ID {
+			docs = append(docs, h)
+		}
+	}
+	if d := co.now; d != nil && (key.c == "" || slices.Contains(d.Index, Index{key.c, key.d})) {
+		i, _ := slices.BinarySearchFunc(docs, d, func(h *held, d *Document) int {
+			if n := bytes.Compare(h.doc.SortKey, d.SortKey); n != 0 {
+				return n
+			}
+			return strings.Compare(h.doc.ID, d.ID)
+		})
+		docs = slices.Insert(docs, i, fresh.docs[0])
+	}
+	// A commit from before this one may still come: nothing is claimed of it.
+	next := &entry{docs: docs, position: e.position}
+	next.used.Store(e.used.Load())
+	c.set(key, next)
 }
 
 // renew replaces an entry by what a commit made of it. c.mu is held.
@@ -101,10 +143,15 @@ func (c *Cache) soilLists(account, typ string, index []Index, position int64) {
 		for _, x := range index {
 			key := listKey(of, typ, x)
 			c.soil(key, position)
-			if c.entries[key] != nil || of != "" { // who is in a short list is what calls ask; a long one may wait
-				c.want(key, typ)
-			}
+			c.wantList(key, typ)
 		}
+	}
+}
+
+// wantList is want for a list: who is in a short one is what calls ask; a long one may wait. c.mu is held.
+func (c *Cache) wantList(key cacheKey, typ string) {
+	if c.entries[key] != nil || key.a != "" {
+		c.want(key, typ)
 	}
 }
 

@@ -41,6 +41,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"a document has its history":                      exerciseHistory,
 		"a history tells what is not shown":               exerciseHidden,
 		"memory tells what the log does":                  exerciseTail,
+		"commits keep lists in memory right":              exerciseCacheLists,
 		"who looks for contacts is woken for them":        exerciseDirectoryNudges,
 		"an account's sequence has no gap":                exerciseSequence,
 		"a follower misses nothing":                       exerciseFollow,

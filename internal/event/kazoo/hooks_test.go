@@ -334,7 +334,7 @@ func TestChannelHooks(t *testing.T) {
 	}
 	// "all" has the click-to-call, whose event tells no direction, and the outbound leg that is not internal.
 	var events []string
-	for _, r := range h.sink.to(t, "/outside", 2) {
+	for _, r := range h.sink.to(t, "/outside", 3) { // and that the next webhook was made
 		if d := decoded(t, r.body); d["hook_event"] != nil {
 			events = append(events, fmt.Sprint(d["hook_event"]))
 		}
