@@ -210,6 +210,7 @@ func (req *request) rows(q store.Query, size int, end []byte, keep filter) ([]st
 
 // upTo is one page of the store without what stands behind the place end.
 func (req *request) upTo(q store.Query, end []byte) ([]store.Document, []byte, error) {
+	q.Plain = true
 	docs, next, err := req.api.opts.Store.List(req.ctx, q)
 	if err != nil || end == nil {
 		return docs, next, err

@@ -77,6 +77,9 @@ type Query struct {
 	// database looks, so that the others cost little; PostgreSQL minds the case, SQLite does not.
 	Contains []string
 	Times    *Times // likewise by times; nil means any
+
+	// Plain leaves out what a list mostly has no use for: Private, Keys and Index, and over all accounts AccountID too.
+	Plain bool
 }
 
 // Times are the first and the last times that documents may have.

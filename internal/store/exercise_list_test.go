@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -259,5 +261,55 @@ func exerciseCursor(t *testing.T, o opener) {
 		wantKind(t, err, bugle.KindInvalid)
 		_, _, err = s.Calls(t.Context(), CallQuery{AccountID: "acme", After: []byte(cursor)})
 		wantKind(t, err, bugle.KindInvalid)
+	}
+}
+
+func exercisePlain(t *testing.T, o opener) {
+	s := o.open(t, Options{})
+	for i := range 5 {
+		d := user(fmt.Sprint("u", i), fmt.Sprint("n", i%2))
+		d.Private, d.Keys, d.Index = json.RawMessage(`{"p":1}`), []Key{{"number", "acme", fmt.Sprint(i)}}, []Index{{"all", "1"}}
+		put(t, s, d, "")
+	}
+	dead, err := s.Get(t.Context(), "acme", "user", "u0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, s, dead, false)
+	ann, err := s.Get(t.Context(), "acme", "user", "u1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []Query{{AccountID: "acme"}, {AccountID: "acme", Limit: 2}, {AccountID: "acme", Descending: true}, {AccountID: "acme", Deleted: true},
+		{AccountID: "acme", Index: &Index{"all", "1"}}, {}} {
+		q.Type = "user"
+		want, next, err := s.List(t.Context(), q)
+		if err != nil || len(want) == 0 {
+			t.Fatal(len(want), err)
+		}
+		for i := range want {
+			want[i].Private, want[i].Keys, want[i].Index = nil, nil, nil
+			if q.AccountID == "" {
+				want[i].AccountID = ""
+			}
+		}
+		q.Plain = true
+		for _, rev := range [...]string{"", ann.Rev, "1-other"} {
+			ctx := t.Context()
+			if rev != "" {
+				ctx = WithPremises(ctx, &Premises{})
+				Assume(ctx, ann.ID, rev)
+			}
+			got, after, err := s.List(ctx, q)
+			if rev == "1-other" {
+				if !errors.Is(err, ErrOutdated) {
+					t.Errorf("%+v under a premise that does not hold: %v", q, err)
+				}
+				continue
+			}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil || !bytes.Equal(next, after) {
+				t.Errorf("%+v: %v, next %q, want %q (-want +got):\n%s", q, err, after, next, diff)
+			}
+		}
 	}
 }

@@ -34,6 +34,7 @@ func exercise(t *testing.T, fresh func(t *testing.T) opener) {
 		"a panic writes nothing":                          exercisePanic,
 		"indexes find documents":                          exerciseIndex,
 		"pages neither repeat nor skip":                   exercisePages,
+		"a plain list has the same documents":             exercisePlain,
 		"pages neither repeat nor skip among insertions":  exercisePagesMoving,
 		"the beginnings of keys are found":                exerciseKeyBegins,
 		"a malformed cursor is refused":                   exerciseCursor,

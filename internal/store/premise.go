@@ -71,7 +71,7 @@ func prove(ctx context.Context, r querier) error {
 	}
 	for part := range slices.Chunk(open, premiseSlots) {
 		query, args := premiseQuery, premiseArgs(part)
-		if err := p.judge(ctx, r, query, args, part, nil); err != nil {
+		if err := p.judge(ctx, r, allColumns, query, args, part, nil); err != nil {
 			return err
 		}
 	}
@@ -99,9 +99,12 @@ func outdated() error {
 // premiseSlots are the premises of one statement: those of a token, of its user, of the account in the path, and one more.
 const premiseSlots = 4
 
-// premiseQuery has the columns of documents; its rows have no body, which every document has.
-const premiseQuery = `SELECT '', '', d.id, d.rev, 0, 0, 0, '', '', NULL, NULL FROM documents d ` +
-	`WHERE d.id IN (?, ?, ?, ?) AND d.deleted = 0`
+// premiseQuery and plainPremises have the columns of documents; their rows have no body, which every document has.
+const (
+	premiseQuery  = `SELECT '', '', d.id, d.rev, 0, 0, 0, '', '', NULL, NULL` + premiseRows
+	plainPremises = `SELECT d.id, d.rev, 0, 0, '', NULL` + premiseRows
+	premiseRows   = ` FROM documents d WHERE d.id IN (?, ?, ?, ?) AND d.deleted = 0`
+)
 
 func premiseArgs(open []premise) []any {
 	args := make([]any, premiseSlots, premiseSlots+8)
@@ -113,7 +116,7 @@ func premiseArgs(open []premise) []any {
 
 // under runs a query of documents and proves the context's premises in the same statement. It returns false, and does
 // nothing, when there are none.
-func under(ctx context.Context, r querier, query string, args []any, found func(d Document)) (bool, error) {
+func under(ctx context.Context, r querier, has columns, query string, args []any, found func(d Document)) (bool, error) {
 	p, open, err := openPremises(ctx)
 	if err != nil || len(open) == 0 {
 		return err != nil, err
@@ -124,12 +127,12 @@ func under(ctx context.Context, r querier, query string, args []any, found func(
 		}
 		return false, nil
 	}
-	return true, p.judge(ctx, r, premiseQuery+` UNION ALL SELECT * FROM (`+query+`) AS found`,
+	return true, p.judge(ctx, r, has, has.premises+` UNION ALL SELECT * FROM (`+query+`) AS found`,
 		append(premiseArgs(open), args...), open, found)
 }
 
 // judge runs a query that has the rows of some premises in it, and gives found the others.
-func (p *Premises) judge(ctx context.Context, r querier, query string, args []any, open []premise, found func(d Document)) error {
+func (p *Premises) judge(ctx context.Context, r querier, has columns, query string, args []any, open []premise, found func(d Document)) error {
 	rows, err := r.rows(ctx, query, args...)
 	if err != nil {
 		return err
@@ -137,7 +140,7 @@ func (p *Premises) judge(ctx context.Context, r querier, query string, args []an
 	defer rows.Close()
 	proven := make([]premise, 0, premiseSlots)
 	for rows.Next() {
-		d, err := scanDocument(rows)
+		d, err := has.scan(rows)
 		if err != nil {
 			return err
 		}

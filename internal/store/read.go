@@ -91,7 +91,7 @@ func get(ctx context.Context, r querier, accountID, typ, id string, deleted bool
 	}
 	var d Document
 	query := `SELECT ` + documentColumns + ` FROM documents d WHERE d.id = ? AND d.account_id = ? AND d.type = ?` + r.locking()
-	proven, err := under(ctx, r, query, []any{id, accountID, typ}, func(found Document) { d = found })
+	proven, err := under(ctx, r, allColumns, query, []any{id, accountID, typ}, func(found Document) { d = found })
 	switch {
 	case !proven:
 		d, err = scanDocument(r.row(ctx, query, id, accountID, typ))
@@ -127,6 +127,26 @@ func scanDocument(row scanner) (Document, error) {
 	d.Created, d.Modified, d.Deleted = fromMicro(created), fromMicro(modified), deleted != 0
 	var err error
 	d.Keys, d.Index, err = decodeLinks(links)
+	return d, err
+}
+
+// columns are what a query reads of documents, and what the rows of its premises have in their place.
+type columns struct {
+	names, premises string
+	scan            func(scanner) (Document, error)
+}
+
+var (
+	allColumns   = columns{documentColumns, premiseQuery, scanDocument}
+	plainColumns = columns{`d.id, d.rev, d.created, d.modified, d.sort_key, d.body`, plainPremises, scanPlain}
+)
+
+// scanPlain reads what a plain list has of a document beside what the list is of.
+func scanPlain(row scanner) (Document, error) {
+	var d Document
+	var created, modified int64
+	err := row.Scan(&d.ID, &d.Rev, &created, &modified, &d.SortKey, (*[]byte)(&d.Body))
+	d.Created, d.Modified = fromMicro(created), fromMicro(modified)
 	return d, err
 }
 
@@ -208,18 +228,27 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 		return []Document{}, nil, nil
 	}
 	limit := q.limit()
-	query := `SELECT ` + documentColumns + from + ` ORDER BY ` + strings.ReplaceAll(order, ",", direction+",") + direction +
+	has := allColumns
+	if q.Plain {
+		has = plainColumns
+	}
+	query := `SELECT ` + has.names + from + ` ORDER BY ` + strings.ReplaceAll(order, ",", direction+",") + direction +
 		` LIMIT ? + 0` + r.locking()
 	args = append(args, limit+1)
 	docs := make([]Document, 0, min(limit+1, 64))
-	proven, err := under(ctx, r, query, args, func(d Document) { docs = append(docs, d) })
+	proven, err := under(ctx, r, has, query, args, func(d Document) { docs = append(docs, d) })
 	if proven {
 		inOrder(docs, q.Descending)
 	} else {
-		docs, err = scanDocuments(ctx, r, docs, query, args)
+		docs, err = scanDocuments(ctx, r, has, docs, query, args)
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if q.Plain {
+		for i := range docs {
+			docs[i].AccountID, docs[i].Type, docs[i].Deleted = q.AccountID, q.Type, q.Deleted
+		}
 	}
 	if len(docs) <= limit {
 		return docs, nil, nil
@@ -228,14 +257,14 @@ func list(ctx context.Context, r querier, q Query) ([]Document, []byte, error) {
 	return docs, docs[limit-1].Place(), nil
 }
 
-func scanDocuments(ctx context.Context, r querier, docs []Document, query string, args []any) ([]Document, error) {
+func scanDocuments(ctx context.Context, r querier, has columns, docs []Document, query string, args []any) ([]Document, error) {
 	rows, err := r.rows(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		d, err := scanDocument(rows)
+		d, err := has.scan(rows)
 		if err != nil {
 			return nil, err
 		}
