@@ -225,7 +225,7 @@ func exerciseNumericIDs(t *testing.T, o opener) {
 func exerciseDirectoryEvents(t *testing.T, o opener) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	s := o.open(t, Options{Now: func() time.Time { return now }})
-	nudge, stop := s.Subscribe()
+	nudge, stop := s.SubscribeDirectories()
 	defer stop()
 	if err := s.DirectoryReady(t.Context()); !errors.Is(err, ErrDirectoryNotReady) || bugle.KindOf(err) != bugle.KindUnavailable {
 		t.Error(err)

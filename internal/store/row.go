@@ -12,6 +12,9 @@ import (
 
 // holder returns the document of an id, whatever its account, type and state.
 func (tx *Tx) holder(id string) (d Document, exists bool, err error) {
+	if tx.got != nil && tx.got.ID == id {
+		return *tx.got, true, nil
+	}
 	d, err = scanDocument(tx.t.row(tx.ctx, `SELECT `+documentColumns+` FROM documents d WHERE d.id = ?`+tx.t.locking(), id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Document{}, false, nil

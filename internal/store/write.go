@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"bugle"
@@ -26,8 +27,9 @@ type Tx struct {
 	t       *transaction
 	at      time.Time
 	changes []pending
-	lost    bool // errAgain was returned
-	told    bool // something changed in a company directory
+	lost    bool      // errAgain was returned
+	told    bool      // something changed in a company directory
+	got     *Document // what Get has last returned, as it is still
 
 	deliveries []HookDelivery
 	touched    []string // endpoints
@@ -156,13 +158,26 @@ func (s *Store) commit(t *transaction) error {
 // Get returns a living document as this transaction sees it.
 func (tx *Tx) Get(accountID, typ, id string) (Document, error) {
 	d, err := get(tx.ctx, tx.t, accountID, typ, id, false)
+	tx.keep(&d, err)
 	return d, tx.fail("store.Get", err)
 }
 
 // GetAny returns a document even when it is soft-deleted.
 func (tx *Tx) GetAny(accountID, typ, id string) (Document, error) {
 	d, err := get(tx.ctx, tx.t, accountID, typ, id, true)
+	tx.keep(&d, err)
 	return d, tx.fail("store.GetAny", err)
+}
+
+// keep remembers what was read: it stays so until this transaction writes, and who reads a document mostly puts it next. What was
+// returned is the caller's to write over.
+func (tx *Tx) keep(d *Document, err error) {
+	tx.got = nil
+	if err == nil {
+		c := *d
+		c.Body, c.SortKey, c.Keys, c.Index = slices.Clone(d.Body), slices.Clone(d.SortKey), slices.Clone(d.Keys), slices.Clone(d.Index)
+		tx.got = &c
+	}
 }
 
 // GetByKey returns the document that holds a unique key.
@@ -201,6 +216,7 @@ func (tx *Tx) put(doc *Document, ifRev string) error {
 	if err != nil {
 		return err
 	}
+	tx.got = nil
 	if exists && (old.AccountID != doc.AccountID || old.Type != doc.Type) || exists && ifRev == "" && !old.Deleted {
 		return &bugle.Error{Op: "store.Put", Kind: bugle.KindUnique, Field: "id", Holder: doc.ID,
 			Message: "the id " + doc.ID + " is taken"}
@@ -264,6 +280,7 @@ func (tx *Tx) remove(accountID, typ, id, ifRev string, hard bool) (Document, err
 	d := old
 	d.Deleted, d.Modified = true, tx.at
 	d.Rev = nextRev(old.Rev, &d)
+	tx.got = nil
 	if hard {
 		var n int64
 		if n, err = tx.t.exec(tx.ctx, `DELETE FROM documents WHERE id = ? AND rev = ?`, id, old.Rev); err == nil {
