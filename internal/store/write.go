@@ -176,6 +176,7 @@ func (tx *Tx) keep(d *Document, err error) {
 	if err == nil {
 		c := *d
 		c.Body, c.SortKey, c.Keys, c.Index = slices.Clone(d.Body), slices.Clone(d.SortKey), slices.Clone(d.Keys), slices.Clone(d.Index)
+		c.Private = slices.Clone(d.Private)
 		tx.got = &c
 	}
 }
