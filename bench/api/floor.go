@@ -188,12 +188,12 @@ func answerAll(ctx context.Context, file string) error {
 
 // compared is a work that has a floor, round by round.
 type compared struct {
-	name           string
-	aim            float64
-	server, alone  []float64 // CPU-seconds of 1,000
-	http           float64
-	serverS, ownS  float64 // a second, in the last round
-	ratios, counts []float64
+	name          string
+	aim           float64
+	server, alone []float64 // CPU-seconds of 1,000
+	http          float64
+	serverS, ownS float64 // a second, in the last round
+	ratios        []float64
 }
 
 // compare lets the server and the floor take turns, so that what else the machine does strikes both.
