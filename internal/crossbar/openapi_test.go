@@ -224,6 +224,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		}
 	}
 	d.settle()
+	hook := ids["webhook"]
+	w.told(w.account, hook, 1)
+	ids["delivery"] = hook + "-0"
 	for _, path := range paths {
 		item := j.doc.Paths.Value(path)
 		noun := strings.Split(strings.TrimPrefix(path, "/v2/accounts/{account}/"), "/")[0]
@@ -235,6 +238,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			own["id"] = "call1"
 		case "directory":
 			own["contact"], own["vendor"] = ids["user"], "yealink"
+		case "subscriptions":
+			own["id"] = hook
 		}
 		if strings.HasPrefix(path, "/v2/schemas") {
 			own["id"] = "menus"
