@@ -74,7 +74,7 @@ func (v *server) openRingCentral(api *crossbar.API, sealer *store.Sealer) http.H
 // post sends an empty POST through the guard, as all deliveries go.
 func (v *server) post(ctx context.Context, address string, header [][2]string) ringcentral.Reached {
 	a := v.sender.Send(ctx, webhook.Request{Method: http.MethodPost, URL: address, Header: header})
-	return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Err: a.Err}
+	return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Malformed: a.Malformed, Err: a.Err}
 }
 
 // subscriptions answer for the endpoints of directory subscriptions. Deliveries are attempted before the API is open: they are

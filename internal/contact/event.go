@@ -7,7 +7,7 @@ import (
 )
 
 // ErrGone is in the chain of the error of a reader of events that asked for some which are no longer kept.
-var ErrGone = errors.New("changes after this cursor are not kept; read the whole directory and go on from its cursor")
+var ErrGone = errors.New("changes after this cursor are not kept; ask for changes without a cursor for the present one, then read the whole directory, then go on from that cursor")
 
 // Kind is what happened to a contact, by RingCentral's names.
 type Kind string

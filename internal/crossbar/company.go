@@ -33,7 +33,7 @@ func companyDirectory() *resource {
 	get := func(run func(req *request) (*reply, error), produces ...string) map[string]operation {
 		return map[string]operation{http.MethodGet: {run: run, produces: produces}}
 	}
-	book := map[string]operation{http.MethodGet: {open: true, run: (*request).phoneBook, produces: []string{"text/xml"}}}
+	book := map[string]operation{http.MethodGet: {open: true, office: true, run: (*request).phoneBook, produces: []string{"text/xml"}}}
 	r := &resource{noun: "directory",
 		about: "The company directory: everybody, and every group, menu, unowned mailbox and parking slot that has an extension, as RingCentral's clients " +
 			"see them. `contacts` is ordered by name; `type`, `site_id` (`main-site` for those without) and `search` narrow it. It is also " +

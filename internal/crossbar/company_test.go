@@ -264,7 +264,7 @@ func TestDirectoryEventStream(t *testing.T) {
 // TestPhoneBooks: a phone loads the directory with its own SIP credentials, page by page, and nobody else's.
 func TestPhoneBooks(t *testing.T) {
 	t.Parallel()
-	d := newDirectoryWorld(t, func(o *crossbar.Options) { o.PublicURL = "https://pbx.example.com" })
+	d := newDirectoryWorld(t, func(o *crossbar.Options) { o.PublicURL, o.Limits.Anonymous = "https://pbx.example.com", 60 })
 	d.people()
 	for i := range 20 {
 		d.must("PUT", d.own("/users"), fmt.Sprintf(`{"first_name":"P%02d","last_name":"Zed","mobile_number":"+1415555%04d"}`, i, i))
@@ -373,11 +373,26 @@ func TestPhoneBooks(t *testing.T) {
 	if a := get(path+"snom", "desk", "pa:ss word"); a.code != 401 {
 		t.Errorf("a disabled phone: %d", a.code)
 	}
+	for range 100 { // an office's phones, which ask once without a password: one address
+		if a := get(path+"snom", "", ""); a.code != 401 {
+			t.Fatal("many phones:", a.code)
+		}
+	}
 	var last int
 	for range 12 { // ten wrong ones a minute, then not even the right one
 		last = get(path+"snom", "guess", "x").code
 	}
 	if last != 429 {
 		t.Errorf("after many wrong passwords: %d", last)
+	}
+	d.must("PATCH", d.own("/devices/"+device), `{"enabled":true}`)
+	refused := 0
+	for i := range 80 { // who guesses names has what any other without a token has
+		if get(path+"snom", fmt.Sprint("phone", i), "x").code == 429 {
+			refused++
+		}
+	}
+	if refused < 20 || get(path+"snom", "desk", "pa:ss word").code != 200 {
+		t.Error(refused, "of 80 guesses were refused, and the phone beside them")
 	}
 }

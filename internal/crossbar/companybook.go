@@ -110,6 +110,11 @@ func (req *request) mayReadBook() error {
 	}
 	err := req.phoneLogsIn()
 	if f := faultOf(err); err != nil && f.status == http.StatusUnauthorized {
+		if _, _, asked := req.http.BasicAuth(); asked { // who guesses has no more than any other without a token
+			if _, retry := req.api.anonymous.take(bucketKey{client: clientNetwork(req.client)}, req.started); retry > 0 {
+				return tooMany(retry)
+			}
+		}
 		req.writer.Header().Set("WWW-Authenticate", `Basic realm="`+safeName(req.account.view.Realm)+`", charset="UTF-8"`)
 	}
 	return err

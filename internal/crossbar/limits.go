@@ -101,8 +101,11 @@ func (req *request) charge() error {
 	}
 	req.charged = true
 	key, from := bucketKey{client: clientNetwork(req.client)}, req.api.anonymous
-	if req.identity != nil {
+	switch {
+	case req.identity != nil:
 		key.account, from = req.identity.account.id, req.api.buckets
+	case req.route.endpoint != nil && req.route.endpoint.ops[req.http.Method].office:
+		from = req.api.pages
 	}
 	left, retry := from.take(key, req.started)
 	if req.left = left; retry > 0 {

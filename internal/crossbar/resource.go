@@ -104,6 +104,8 @@ type operation struct {
 	run func(req *request) (*reply, error)
 	// open: no token is needed.
 	open bool
+	// office: the many devices of an office ask from one address, and are counted as its pages are.
+	office bool
 	// public tells whether this request needs no token; nil: it does.
 	public func(req *request) (bool, error)
 	// acts: it has effects also by GET.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,10 +38,12 @@ func (s *Server) handshake(ctx context.Context, address, verification string) er
 		return bad("SUB-523", "HTTPS is required: "+got.Reason)
 	case got.Status == 0 && (errors.As(got.Err, &certificate) || errors.As(got.Err, &host) || errors.As(got.Err, &unknown) || errors.As(got.Err, &invalid)):
 		return bad("SUB-524", "The certificate of the webhook is not valid: "+got.Reason)
+	case got.Status == 0 && got.Malformed:
+		return bad("SUB-525", "The webhook's answer is not valid: "+got.Reason)
 	case got.Status == 0:
 		return bad("SUB-521", "The webhook is not reachable within three seconds: "+got.Reason)
 	case got.Status != http.StatusOK:
-		return bad("SUB-525", "The webhook's answer is not valid: it must be 200, not "+http.StatusText(got.Status))
+		return bad("SUB-525", "The webhook's answer is not valid: it must be 200, not "+strings.TrimSpace(strconv.Itoa(got.Status)+" "+http.StatusText(got.Status)))
 	case got.Cut:
 		return bad("SUB-525", "The webhook's answer is not valid: it is too long")
 	case got.Header.Get("Validation-Token") == "":

@@ -93,7 +93,9 @@ type Reached struct {
 	Cut     bool   // the answer was too long
 	Reason  string // why there was no answer, in words that tell nothing of the network that bugle is in
 	Refused bool   // the address may not be connected to
-	Err     error  // the error itself
+	// Malformed: it answered, but not in HTTP, or with too long a header.
+	Malformed bool
+	Err       error // the error itself
 }
 
 // Post sends an empty POST to a receiver, through the guard of outgoing connections.

@@ -126,7 +126,7 @@ func hookBy(t *testing.T, resolver *net.Resolver, policy webhook.Policy, open fu
 	sender := webhook.NewSender(egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}), resolver, nil)
 	post := func(ctx context.Context, address string, header [][2]string) ringcentral.Reached {
 		a := sender.Send(ctx, webhook.Request{Method: "POST", URL: address, Header: header})
-		return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Err: a.Err}
+		return ringcentral.Reached{Status: a.Status, Header: a.Header, Cut: a.Cut, Reason: a.Reason, Refused: a.Refused, Malformed: a.Malformed, Err: a.Err}
 	}
 	w := open(append([]func(*ringcentral.Options){func(o *ringcentral.Options) { o.Post = post }}, more...)...)
 	engine, err := webhook.Start(t.Context(), webhook.Options{Store: w.store, Send: sender, Alone: true, Spread: time.Millisecond, Poll: 20 * time.Millisecond,
@@ -309,6 +309,18 @@ func TestSubscriptionFaults(t *testing.T) {
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 			return true
 		}},
+		"garbage": {"SUB-525", func(w http.ResponseWriter, _ *http.Request) bool {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				io.WriteString(c, "\x00\x01garbage\r\n\r\n")
+				c.Close()
+			}
+			return true
+		}},
+		"a large header": {"SUB-525", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("X", strings.Repeat("x", 20000))
+			return true
+		}},
+		"closing": {"SUB-521", func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }},
 		"large": {"SUB-525", func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Validation-Token", r.Header.Get("Validation-Token"))
 			io.WriteString(w, strings.Repeat("x", 20000))
@@ -322,6 +334,9 @@ func TestSubscriptionFaults(t *testing.T) {
 		a := w.api(token, "POST", subscriptionPath, wanted(r.URL, ""))
 		if a.fails(t, 400, c.code); name == "slow" {
 			close(release)
+		}
+		if name == "a redirect" && !strings.Contains(a.text, "must be 200, not 302 Found") {
+			t.Error(a.text)
 		}
 	}
 	r.mu.Lock()

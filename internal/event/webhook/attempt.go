@@ -90,9 +90,7 @@ func (e *Engine) arrived(ctx context.Context, q *queue, it *item, o outcome) {
 			e.done(q, it)
 		}
 	}
-	if len(q.items) < e.opts.Window/2 && !q.whole {
-		e.load(ctx, q)
-	}
+	e.refill(ctx, q)
 	e.schedule(q)
 }
 
@@ -156,10 +154,11 @@ func (e *Engine) judge(ctx context.Context, q *queue, it *item, o outcome) *stor
 // endure draws the consequences of a failure for the endpoint.
 func (e *Engine) endure(ctx context.Context, q *queue, o outcome, now time.Time) {
 	p := q.kind.Policy
-	if o.answer.Status == http.StatusGone {
+	gone := o.answer.Status == http.StatusGone // Standard Webhooks 1.0.0: send no more
+	if gone && p.BlacklistAfter == 0 {
 		e.tell(ctx, q, GoneAway)
 	}
-	if p.BlacklistAfter > 0 && q.endpoint.Blacklisted.IsZero() && now.Sub(q.endpoint.Failing) >= p.BlacklistAfter {
+	if p.BlacklistAfter > 0 && q.endpoint.Blacklisted.IsZero() && (gone || now.Sub(q.endpoint.Failing) >= p.BlacklistAfter) {
 		q.endpoint.Blacklisted = now
 		q.probeAt = now.Add(p.ProbeEvery)
 		e.tell(ctx, q, Blacklisted)
@@ -296,7 +295,7 @@ func (e *Engine) probed(ctx context.Context, q *queue, err error) {
 		return
 	case err != nil:
 		q.probeAt = now.Add(q.kind.Policy.ProbeEvery)
-		e.expire(q, now)
+		e.expire(ctx, q, now)
 	default:
 		e.well(ctx, q, now)
 		e.save(q, nil, nil)
@@ -320,7 +319,7 @@ func (e *Engine) well(ctx context.Context, q *queue, now time.Time) {
 }
 
 // expire gives up what has waited for too long behind a blacklisted endpoint.
-func (e *Engine) expire(q *queue, now time.Time) {
+func (e *Engine) expire(ctx context.Context, q *queue, now time.Time) {
 	for _, it := range q.items {
 		began := it.Began
 		if began.IsZero() {
@@ -333,6 +332,14 @@ func (e *Engine) expire(q *queue, now time.Time) {
 			e.giveUp(q, it, now, it.Reason)
 		}
 	}
+	e.refill(ctx, q)
+}
+
+// refill reads more of what waits when there is room, since what was given up leaves nothing behind that would ask for it.
+func (e *Engine) refill(ctx context.Context, q *queue) {
+	if len(q.items) < e.opts.Window/2 && !q.whole {
+		e.load(ctx, q)
+	}
 }
 
 // expirePaused gives up what has waited behind a pause for longer than anything is kept.
@@ -342,9 +349,7 @@ func (e *Engine) expirePaused(ctx context.Context, q *queue, now time.Time) {
 			e.giveUp(q, it, now, "it waited for too long while the endpoint was paused")
 		}
 	}
-	if len(q.items) < e.opts.Window/2 && !q.whole {
-		e.load(ctx, q)
-	}
+	e.refill(ctx, q)
 }
 
 func (e *Engine) giveUp(q *queue, it *item, now time.Time, reason string) {

@@ -236,9 +236,7 @@ func (e *Engine) pump(ctx context.Context) {
 				endpoint, d := q.endpoint, it.HookDelivery
 				e.wg.Go(func() { e.attempt(ctx, q, it, endpoint, d) })
 			}
-			if len(q.items) < e.opts.Window/2 && !q.whole {
-				e.load(ctx, q)
-			}
+			e.refill(ctx, q)
 		}
 		e.schedule(q)
 	}

@@ -201,6 +201,60 @@ func TestBlacklistExpires(t *testing.T) {
 	})
 }
 
+// TestBlacklistOfMany: behind a receiver that is away for three days there waits more than is kept in memory. All that is too old is given
+// up, and what is not is delivered once it is well.
+func TestBlacklistOfMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		h.opts.Window = 4
+		h.r.set(func(webhook.Request, int) webhook.Answer { return status(500) })
+		h.o.probe = errSick
+		const many = 600 // more than are read at once
+		list := make([]store.HookDelivery, many)
+		for i := range list {
+			list[i] = delivery("ringcentral", "e", fmt.Sprint("old-", i), "x", "a")
+		}
+		h.enqueue(list...)
+		h.start()
+		time.Sleep(71 * time.Hour)
+		h.one("e", "a")
+		h.ended(many, store.HookDead)
+		h.o.set(func() { h.o.probe = nil })
+		h.r.set(nil)
+		h.ended(1)
+	})
+}
+
+// TestGoneIsBlacklisted: 410 says that nothing more is wanted: nothing is sent, all is kept, and who answers the handshake is sent it.
+func TestGoneIsBlacklisted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		defer h.close()
+		h.r.set(func(webhook.Request, int) webhook.Answer { return status(410) })
+		h.o.probe = errSick
+		h.start()
+		h.one("e", "a")
+		h.one("e", "b")
+		time.Sleep(time.Hour)
+		if n := len(h.r.log()); n > 2 { // what was on its way
+			t.Error(n, "requests to a receiver that is gone")
+		}
+		e, err := h.s.GetHookEndpoint(t.Context(), "acme", "e")
+		if err != nil || e.Blacklisted.IsZero() || e.Reason != "it answered 410 Gone" {
+			t.Error(e, err)
+		}
+		h.r.set(nil)
+		h.o.set(func() { h.o.probe = nil })
+		h.ended(2)
+		if told := h.o.heard(); !slices.Equal(told, []webhook.Transition{webhook.Blacklisted, webhook.Recovered}) {
+			t.Error(told)
+		}
+	})
+}
+
 func TestStartSpreads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -291,6 +345,9 @@ func TestPauseAndGone(t *testing.T) {
 		pause(false)
 		h.ended(6)
 		h.r.set(func(webhook.Request, int) webhook.Answer { return status(410) })
+		h.enqueue(delivery("kazoo", "k", "k-1", "x"))
+		h.ended(1, store.HookDead)
+		h.r.set(func(webhook.Request, int) webhook.Answer { return status(500) })
 		h.one("e", "a")
 		time.Sleep(time.Millisecond * 500)
 		if told := h.o.heard(); !slices.Equal(told, []webhook.Transition{webhook.GoneAway}) {

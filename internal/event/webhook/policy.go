@@ -30,7 +30,8 @@ type Policy struct {
 	GiveUp time.Duration
 	// MaxRetryAfter bounds what a receiver asks for with 429 or 503; 0: it is not asked.
 	MaxRetryAfter time.Duration
-	// BlacklistAfter is how long nothing but failure is borne; 0: for ever. A blacklisted endpoint is probed every ProbeEvery.
+	// BlacklistAfter is how long nothing but failure is borne; 0: for ever. A blacklisted endpoint is probed every ProbeEvery. One
+	// that answers 410 Gone is blacklisted at once.
 	BlacklistAfter, ProbeEvery time.Duration
 	// DisableFailures attempts that fail within DisableWithin tell the owner Disabled; 0: never.
 	DisableFailures int
@@ -55,10 +56,10 @@ type Transition string
 
 // The transitions.
 const (
-	Blacklisted Transition = "blacklisted" // nothing but failure for BlacklistAfter
+	Blacklisted Transition = "blacklisted" // nothing but failure for BlacklistAfter, or 410
 	Recovered   Transition = "recovered"   // a probe succeeded; what waits is delivered
 	Disabled    Transition = "disabled"    // DisableFailures within DisableWithin
-	GoneAway    Transition = "gone"        // the receiver answered 410
+	GoneAway    Transition = "gone"        // the receiver answered 410, and the policy blacklists nobody
 )
 
 // Owner answers for the endpoints of one kind. Its methods may be called at once, and more than once for the same thing.

@@ -43,6 +43,8 @@ type Answer struct {
 	Reason string
 	// Refused: the address may not be connected to.
 	Refused bool
+	// Malformed: what it answered is not HTTP, or has a header of more than MaxAnswer bytes.
+	Malformed bool
 	// Err is the error itself, for the log.
 	Err error
 }
@@ -87,6 +89,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Answer {
 	a.Took = time.Since(began)
 	if a.Err != nil {
 		a.Reason, a.Refused = reason(ctx, a.Err)
+		a.Malformed = a.Reason == notHTTP
 	}
 	return a
 }
@@ -129,6 +132,9 @@ func (s *Sender) send(ctx context.Context, r Request) (a Answer) {
 	return a
 }
 
+// notHTTP is the reason of an answer that is Malformed.
+const notHTTP = "the answer was not HTTP, or its header has more than 16 KiB"
+
 var errAddress = errors.New("the address is not a URL of http or https")
 
 // reason says in words why there was no answer.
@@ -166,7 +172,13 @@ func reason(ctx context.Context, err error) (words string, refused bool) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the connection was closed before a whole answer", false
 	}
-	return "the answer was not HTTP, or the connection broke", false
+	// The client's own words are all that there is to tell these by.
+	for _, words := range [...]string{"malformed", "response headers exceeded", "header list larger"} {
+		if strings.Contains(err.Error(), words) {
+			return notHTTP, false
+		}
+	}
+	return "the connection broke", false
 }
 
 // answered says in words what an answer that is no success was.

@@ -110,6 +110,9 @@ func TestReceiversThatMisbehave(t *testing.T) {
 				len(a.Body) > webhook.MaxAnswer || a.Took > limit+time.Second || strings.Contains(a.Reason, "127.0.0.1") {
 				t.Errorf("%d %q %v, %d bytes in %v", a.Status, a.Reason, a.Err, len(a.Body), a.Took)
 			}
+			if a.Malformed != strings.Contains(c.reason, "not HTTP") {
+				t.Error("malformed:", a.Malformed, a.Err)
+			}
 			if a.Cut != (name == "10 MB") {
 				t.Error("cut:", a.Cut)
 			}
