@@ -24,7 +24,7 @@ const (
 
 type tailEvents struct {
 	accountArgument
-	After string `placeholder:"CURSOR" help:"Begin behind this cursor, the first word of an earlier line; without it from now on. 0: all that is kept."`
+	After string `placeholder:"CURSOR" help:"Begin behind this cursor, the first word of an earlier line; without it from now on. 0: from the first, as long as that is kept."`
 	Count int    `placeholder:"N" help:"End after so many changes."`
 	JSON  bool   `name:"json" help:"Print each change as the API has it, one JSON object a line."`
 }

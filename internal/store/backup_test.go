@@ -187,6 +187,79 @@ func equalDocuments(a, b Document) bool {
 		slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Index, b.Index)
 }
 
+// TestRestoredCursors: a client that was told of more than the backup knows is not told of other things as if they were what follows; who was
+// told of less, as the backup knows it, goes on.
+func TestRestoredCursors(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]func(t *testing.T) place{
+		"SQLite":     func(t *testing.T) place { return sqliteIn(t.TempDir()) },
+		"PostgreSQL": func(t *testing.T) place { return postgresAt(pgtest.URL(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from := source(t)
+			s := from.open(t, Options{})
+			happen := func(s *Store, account string, times int) {
+				t.Helper()
+				list := make([]DirectoryEventRow, times)
+				for i := range list {
+					list[i] = DirectoryEventRow{AccountID: account, At: time.Now(), Kind: "Update", ContactID: "c", Body: []byte(`{}`)}
+				}
+				if err := s.Write(t.Context(), func(tx *Tx) error { return tx.AppendDirectoryEvents(account, true, list) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			happen(s, "acme", 3)
+			if err := s.Write(t.Context(), func(tx *Tx) error {
+				for account, cursor := range map[string]int64{"acme": 2, "beta": 0} {
+					if err := tx.AddSubscription(Subscription{ID: account, AccountID: account, Transport: "WebHook", Cursor: cursor, Follows: true,
+						Expires: time.Now().Add(time.Hour), Body: []byte(`{}`)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			var file bytes.Buffer
+			if _, err := from.backup(t.Context(), blobsIn(t), &file); err != nil {
+				t.Fatal(err)
+			}
+			happen(s, "acme", 5)
+			cursor, _, _, err := s.DirectoryState(t.Context(), "acme")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the same backup twice, in two lives
+				to := source(t)
+				if _, err := to.restore(t.Context(), blobsIn(t), bytes.NewReader(file.Bytes())); err != nil {
+					t.Fatal(err)
+				}
+				r := to.open(t, Options{})
+				happen(r, "acme", 10)
+				happen(r, "beta", 1)
+				for _, after := range []int64{0, 2, 3, cursor} {
+					if _, err := r.DirectoryEvents(t.Context(), "acme", after, 100); !errors.Is(err, ErrSwept) {
+						t.Errorf("after %d: %v", after, err)
+					}
+				}
+				list, err := r.SubscriptionsBehind(t.Context(), "WebHook", time.Now(), "", 10)
+				if err != nil || len(list) != 2 {
+					t.Fatal(list, err)
+				}
+				for i, want := range []int{11, 1} {
+					if events, err := r.DirectoryEvents(t.Context(), list[i].AccountID, list[i].Cursor, 100); err != nil || len(events) != want {
+						t.Errorf("%s is told of %d, want %d: %v", list[i].ID, len(events), want, err)
+					}
+				}
+				if cursor, _, _, err = r.DirectoryState(t.Context(), "acme"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // TestBackupTables: a table that a migration adds is in backups too.
 func TestBackupTables(t *testing.T) {
 	t.Parallel()

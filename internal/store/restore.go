@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -126,6 +127,9 @@ func restore(ctx context.Context, db *sql.DB, e engine, a *archiveReader, blobs 
 			if err := a.end(); err != nil {
 				return Contents{}, err
 			}
+			if err := moveCursors(ctx, tx, a.manifest.Tables, time.Now()); err != nil {
+				return Contents{}, err
+			}
 			return have, tx.Commit()
 		case kind == "tables" && slices.Contains(archived, name) && head.Size <= chunkLimit:
 			n, err := restoreChunk(ctx, tx, e, name, a)
@@ -146,6 +150,26 @@ func restore(ctx context.Context, db *sql.DB, e engine, a *archiveReader, blobs 
 			return Contents{}, archiveInvalid("the backup holds "+head.Name+", which this program does not know", nil)
 		}
 	}
+}
+
+// moveCursors numbers the events of company directories anew, behind all numbers that they ever had. Clients keep cursors of what happened after
+// the backup was made; the same numbers are about to be given to other events, and who asks with such a cursor has to be told that it is gone.
+// There is less than one event in a microsecond, so the time is behind them all, also when one backup is restored twice.
+func moveCursors(ctx context.Context, tx *sql.Tx, tables int64, now time.Time) error {
+	have := archivedAt(tables)
+	for _, move := range [...]struct{ table, set string }{
+		{"directory_events", `sequence = sequence + %d`}, {"contact_accounts", `sequence = sequence + %[1]d, swept = swept + %[1]d`},
+		// Where there was no event yet, they begin at 1.
+		{"subscriptions", `cursor = cursor + %d WHERE account_id IN (SELECT account_id FROM contact_accounts)`},
+	} {
+		if !slices.Contains(have, move.table) {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE `+move.table+` SET `+fmt.Sprintf(move.set, now.UnixMicro())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clearForRestore makes sure that nothing is overwritten. Opening a database writes settings; they come from the backup.
