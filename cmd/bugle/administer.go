@@ -14,6 +14,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/alecthomas/kong"
+
 	"bugle/internal/bugletest"
 	"bugle/internal/crossbar"
 	"bugle/internal/store"
@@ -21,6 +23,7 @@ import (
 
 // administerCommand manages accounts, users and API keys from the shell.
 type administerCommand struct {
+	officeFlags
 	Accounts struct {
 		List   listAccounts  `cmd:"" help:"List all accounts."`
 		Create createAccount `cmd:"" help:"Create an account."`
@@ -46,12 +49,19 @@ owns it.
 An account is named by its id, its name or its realm, a user by id or user name.`
 }
 
-// officeFlags say which system is administered.
+// officeFlags say which system is administered. They are those of a group of commands, before or behind the name of one, and
+// each is handed them.
 type officeFlags struct {
 	URL           string `name:"url" env:"BUGLE_URL" help:"API of a running server: http://127.0.0.1:8000."`
 	APIKeyFile    string `name:"api-key-file" env:"BUGLE_API_KEY_FILE" type:"existingfile" help:"File with the API key of the master account or of another one; first-credentials will do."`
 	SecretKeyFile string `env:"BUGLE_SECRET_KEY_FILE" help:"Key that seals secrets; DATA-DIR/key by default." type:"path"`
 	placeFlags
+}
+
+// AfterApply is kong's: what was read is given to the command.
+func (f *officeFlags) AfterApply(c *kong.Context) error {
+	c.Bind(f)
+	return nil
 }
 
 // office opens the system; the caller closes it.
@@ -137,13 +147,12 @@ func (f *officeFlags) in(ctx context.Context, do func(*bugletest.API) error) err
 
 // accountArgument names the account that a command is about.
 type accountArgument struct {
-	officeFlags
 	Account string `arg:"" help:"Id, name or realm of the account."`
 }
 
 // inAccount runs what a command does in its account.
-func (c *accountArgument) inAccount(ctx context.Context, do func(one *bugletest.API) error) error {
-	return c.in(ctx, func(api *bugletest.API) error {
+func (c *accountArgument) inAccount(ctx context.Context, office *officeFlags, do func(one *bugletest.API) error) error {
+	return office.in(ctx, func(api *bugletest.API) error {
 		one, err := account(ctx, api, c.Account)
 		if err != nil {
 			return err

@@ -13,11 +13,11 @@ import (
 	"bugle/internal/bugletest"
 )
 
-type listAccounts struct{ officeFlags }
+type listAccounts struct{}
 
 // Run is the command.
-func (c *listAccounts) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
+func (c *listAccounts) Run(ctx context.Context, office *officeFlags) error {
+	return office.in(ctx, func(api *bugletest.API) error {
 		all, err := accounts(ctx, api)
 		if err != nil {
 			return err
@@ -31,7 +31,6 @@ func (c *listAccounts) Run(ctx context.Context) error {
 }
 
 type createAccount struct {
-	officeFlags
 	Name     string `arg:"" help:"Name of the new account."`
 	Realm    string `help:"SIP realm, such as sip.example.com; made up when absent."`
 	Parent   string `help:"Account that the new one is made under; that of the key when absent."`
@@ -40,8 +39,8 @@ type createAccount struct {
 }
 
 // Run is the command.
-func (c *createAccount) Run(ctx context.Context) error {
-	return c.in(ctx, func(api *bugletest.API) error {
+func (c *createAccount) Run(ctx context.Context, office *officeFlags) error {
+	return office.in(ctx, func(api *bugletest.API) error {
 		if c.Parent != "" {
 			parent, err := account(ctx, api, c.Parent)
 			if err != nil {
@@ -61,8 +60,8 @@ func (c *createAccount) Run(ctx context.Context) error {
 type deleteAccount struct{ accountArgument }
 
 // Run is the command.
-func (c *deleteAccount) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *deleteAccount) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		return one.Delete(ctx, one.Account())
 	})
 }
@@ -70,8 +69,8 @@ func (c *deleteAccount) Run(ctx context.Context) error {
 type listUsers struct{ accountArgument }
 
 // Run is the command.
-func (c *listUsers) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *listUsers) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		all, err := rows(ctx, one, one.Account("users"))
 		if err != nil {
 			return err
@@ -95,8 +94,8 @@ type createUser struct {
 }
 
 // Run is the command.
-func (c *createUser) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *createUser) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		password, made, err := c.password()
 		if err != nil {
 			return err
@@ -121,8 +120,8 @@ type userPassword struct {
 }
 
 // Run is the command.
-func (c *userPassword) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *userPassword) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		id, err := userID(ctx, one, c.User)
 		if err != nil {
 			return err
@@ -144,8 +143,8 @@ type deleteUser struct {
 }
 
 // Run is the command.
-func (c *deleteUser) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *deleteUser) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		id, err := userID(ctx, one, c.User)
 		if err != nil {
 			return err
@@ -157,15 +156,15 @@ func (c *deleteUser) Run(ctx context.Context) error {
 type showKey struct{ accountArgument }
 
 // Run is the command.
-func (c *showKey) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error { return key(ctx, one, http.MethodGet) })
+func (c *showKey) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error { return key(ctx, one, http.MethodGet) })
 }
 
 type renewKey struct{ accountArgument }
 
 // Run is the command.
-func (c *renewKey) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error { return key(ctx, one, http.MethodPut) })
+func (c *renewKey) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error { return key(ctx, one, http.MethodPut) })
 }
 
 func key(ctx context.Context, one *bugletest.API, method string) error {

@@ -68,6 +68,12 @@ func TestAdminManagesARunningServerAndAStoppedOne(t *testing.T) {
 	if out := on(nil, "users", "password", "Acme", "ann", "--password-file", file); strings.Contains(out, "horse") {
 		t.Errorf("repeats the password: %s", out)
 	}
+	if list := bugleOutput(t, nil, "admin", "--data-dir", data, "accounts", "list"); !strings.Contains(list, "Acme") {
+		t.Errorf("with the flag before the command: %s", list)
+	}
+	if list := bugleOutput(t, nil, "events", "--data-dir", data, "subscriptions", "Acme"); !strings.Contains(list, "KIND") {
+		t.Errorf("with the flag before the command: %s", list)
+	}
 	fresh := on(nil, "keys", "renew", "Acme")
 	on(nil, "accounts", "create", "Below", "--parent", "Acme")
 	on([]string{"BUGLE_PASSWORD=a third horse"}, "users", "create", "Below", "bob", "--first-name", "Bob")

@@ -185,10 +185,12 @@ func TestQuickcallIsDialledByThePhone(t *testing.T) {
 	if err := o.api.Do(ctx, "GET", account+"/users?paginate=false", nil, &users); err != nil {
 		t.Fatal(err)
 	}
+	caller := ""
 	for _, who := range users {
 		if !strings.HasPrefix(o.company.people[0].name(), who.FirstName+" ") {
 			continue
 		}
+		caller = who.ID
 		if err := o.api.Do(ctx, "GET", account+"/users/"+who.ID+"/quickcall/1002", nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -199,5 +201,17 @@ func TestQuickcallIsDialledByThePhone(t *testing.T) {
 	}
 	if err := first.Hangup(ctx); err != nil {
 		t.Error(err)
+	}
+	// Both records are the user's, as those of calls that the phone makes itself.
+	var records []struct {
+		Owner string `json:"owner_id"`
+	}
+	for len(records) < 2 {
+		if err := o.api.Do(ctx, "GET", account+"/users/"+caller+"/cdrs", nil, &records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if records[0].Owner != caller || records[1].Owner != caller {
+		t.Errorf("%+v, want the owner %s", records, caller)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 // eventsCommand is for people who are told of events, and for those who write what is told.
 type eventsCommand struct {
+	officeFlags
 	Tail          tailEvents         `cmd:"" help:"Follow the changes of an account's company directory, one line for each."`
 	Subscriptions listSubscriptions  `cmd:"" help:"List who is told of an account's events: webhooks and RingCentral's subscriptions."`
 	Deliveries    listDeliveries     `cmd:"" help:"List what was to be sent, the latest first, or show one delivery with its bytes and attempts."`
@@ -113,8 +114,8 @@ type listSubscriptions struct {
 }
 
 // Run is the command.
-func (c *listSubscriptions) Run(ctx context.Context) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *listSubscriptions) Run(ctx context.Context, office *officeFlags) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		raw, err := one.List(ctx, one.Account("subscriptions"))
 		if err != nil || c.JSON {
 			return cmp.Or(err, printRaw(raw))
@@ -169,11 +170,11 @@ type listDeliveries struct {
 }
 
 // Run is the command.
-func (c *listDeliveries) Run(ctx context.Context) error {
+func (c *listDeliveries) Run(ctx context.Context, office *officeFlags) error {
 	if c.Limit < 0 || c.Limit > 10_000 {
 		return &exitError{2, fmt.Errorf("--limit: %d; 1 to 10000, or 0 for all", c.Limit)}
 	}
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		if c.Delivery != "" {
 			var d json.RawMessage
 			if err := one.Do(ctx, http.MethodGet, c.path(one, url.PathEscape(c.Delivery)), nil, &d); err != nil {
@@ -270,7 +271,7 @@ type resendDeliveries struct {
 }
 
 // Run is the command.
-func (c *resendDeliveries) Run(ctx context.Context) error {
+func (c *resendDeliveries) Run(ctx context.Context, office *officeFlags) error {
 	bounded := c.Failed || !c.Since.IsZero() || !c.Until.IsZero()
 	switch {
 	case len(c.Delivery) > 0 && bounded:
@@ -278,7 +279,7 @@ func (c *resendDeliveries) Run(ctx context.Context) error {
 	case len(c.Delivery) == 0 && !bounded:
 		return &exitError{2, errors.New("say which: ids of deliveries, --failed for all that failed, or --since and --until for those of a time")}
 	}
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		sent := 0
 		for _, id := range c.Delivery {
 			var answer struct{ Resent int }
@@ -317,10 +318,12 @@ type pauseSubscription struct {
 }
 
 // Run is the command.
-func (c *pauseSubscription) Run(ctx context.Context) error { return c.act(ctx, "pause") }
+func (c *pauseSubscription) Run(ctx context.Context, office *officeFlags) error {
+	return c.act(ctx, office, "pause")
+}
 
-func (c *pauseSubscription) act(ctx context.Context, action string) error {
-	return c.inAccount(ctx, func(one *bugletest.API) error {
+func (c *pauseSubscription) act(ctx context.Context, office *officeFlags, action string) error {
+	return c.inAccount(ctx, office, func(one *bugletest.API) error {
 		var s subscriptionRow
 		err := one.Do(ctx, http.MethodPut, one.Account("subscriptions", url.PathEscape(c.Subscription)), map[string]any{"action": action}, &s)
 		if err != nil {
@@ -334,7 +337,9 @@ func (c *pauseSubscription) act(ctx context.Context, action string) error {
 type resumeSubscription struct{ pauseSubscription }
 
 // Run is the command.
-func (c *resumeSubscription) Run(ctx context.Context) error { return c.act(ctx, "resume") }
+func (c *resumeSubscription) Run(ctx context.Context, office *officeFlags) error {
+	return c.act(ctx, office, "resume")
+}
 
 // harmlessText is text of others without what a terminal would obey.
 func harmlessText(text string) string {

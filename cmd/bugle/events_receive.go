@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"bugle/internal/event/webhook"
 )
 
@@ -60,6 +62,16 @@ type receiver struct {
 type delivered struct {
 	times int
 	sum   [sha256.Size]byte
+}
+
+// AfterApply is kong's: receive speaks to no system, so flags that name one were meant for something else.
+func (c *receiveEvents) AfterApply(k *kong.Context) error {
+	for _, p := range k.Path {
+		if p.Flag != nil && slices.Contains([]string{"url", "api-key-file", "secret-key-file", "data-dir", "store", "blob-dir"}, p.Flag.Name) {
+			return fmt.Errorf("--%s: receive is a receiver of its own and speaks to no server", p.Flag.Name)
+		}
+	}
+	return nil
 }
 
 func (c *receiveEvents) check() (secrets [][]byte, err error) {

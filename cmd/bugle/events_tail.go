@@ -30,8 +30,8 @@ type tailEvents struct {
 }
 
 // Run is the command.
-func (c *tailEvents) Run(ctx context.Context) error {
-	if c.URL == "" {
+func (c *tailEvents) Run(ctx context.Context, office *officeFlags) error {
+	if office.URL == "" {
 		return &exitError{2, errors.New("tail follows a running server: --url http://127.0.0.1:8000")}
 	}
 	if c.Count < 0 {
@@ -40,7 +40,7 @@ func (c *tailEvents) Run(ctx context.Context) error {
 	cursor, seen, connected := c.After, 0, false
 	for pause := time.Second; ; {
 		before := cursor
-		err := c.inAccount(ctx, func(one *bugletest.API) error {
+		err := c.inAccount(ctx, office, func(one *bugletest.API) error {
 			if cursor == "" { // before the stream begins, so that a first connection that is cut loses nothing
 				var now struct{ Cursor string }
 				if err := one.Do(ctx, http.MethodGet, one.Account("directory", "changes"), nil, &now); err != nil {

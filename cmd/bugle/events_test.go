@@ -347,6 +347,7 @@ func TestEventsSayWhatIsWrong(t *testing.T) {
 		{"delay", []string{"receive", "--delay", "1h"}, "10m"},
 		{"key", []string{"receive", "--receive-tls-cert", os.Args[0]}, "together"},
 		{"address", []string{"receive", "--listen", "nowhere"}, "--listen"},
+		{"no server", []string{"--url", url, "receive"}, "speaks to no server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

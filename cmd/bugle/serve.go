@@ -9,6 +9,7 @@ import (
 
 	"bugle"
 	"bugle/internal/call"
+	"bugle/internal/crossbar"
 	"bugle/internal/store"
 )
 
@@ -62,6 +63,9 @@ func (v *server) callEnded(r call.Report) {
 	if o := r.Origin; o != nil { // its id is its Call-ID, so that whoever had it made can name its record
 		row.ID, row.Direction = r.ID, "outbound"
 		row.AuthorizingID, row.AuthorizingType, row.PresenceID = o.ID, o.Type, o.PresenceID
+		if o.Type == crossbar.TypeUser { // of the half that rings the user's own phones too
+			row.OwnerID = o.ID
+		}
 		if len(o.Variables) > 0 {
 			row.Variables, _ = json.Marshal(o.Variables) // a map of strings always can
 		}

@@ -185,7 +185,8 @@ func TestWhichPhonesExchangeTheirAudio(t *testing.T) {
 func TestAPhoneThatDoesNotDoIt(t *testing.T) {
 	t.Parallel()
 	odd := map[string]simulate.Answer{"488": {Status: 488}, "491": {Status: 491}, "503": {Status: 503}, "timeout": {Status: 408},
-		"timeout, and it does it": {Status: 408, Acts: true}, "late": {After: 8 * time.Second}, "no use": {Status: 408, Acts: true, After: 1}}
+		"timeout, and it does it": {Status: 408, Acts: true}, "late": {After: 8 * time.Second},
+		"no use": {Unusable: true}, "no use, and it does it": {Unusable: true, Acts: true}}
 	for name, answer := range odd {
 		for step, fits := range map[string]func(b *bypassed){
 			"the first":  func(b *bypassed) { b.second.Answers(simulate.Answer{}); b.first.Answers(answer) },
@@ -202,7 +203,8 @@ func TestAPhoneThatDoesNotDoIt(t *testing.T) {
 				fits(b)
 			}
 			h.Advance(5 * time.Minute)
-			if step == "coming back" && name == "timeout" { // nobody knows where its audio goes, and none comes
+			if step == "coming back" && strings.HasPrefix(name, "timeout") || step == "coming back" && name == "no use" {
+				// It is not there any more, or nobody knows where its audio goes, and none comes.
 				if !b.first.State().Over || !b.second.State().Over {
 					t.Error("a phone that has gone for ever is not given up")
 				}

@@ -206,11 +206,7 @@ func (s *Service) Wait(ctx context.Context, endpoint *bugle.ClickToCall, id stri
 	if h == nil {
 		return store.AttemptRow{}, &bugle.Error{Op: "clicktocall.Wait", Kind: bugle.KindNotFound, Message: "no such attempt"}
 	}
-	timeout := defaultTimeout
-	if endpoint.Timeout > 0 {
-		timeout = time.Duration(endpoint.Timeout) * time.Second
-	}
-	timer := time.NewTimer(min(timeout+900*time.Millisecond, mostBlocking))
+	timer := time.NewTimer(longestWait(endpoint))
 	defer timer.Stop()
 	select {
 	case <-h.decided:
@@ -221,6 +217,15 @@ func (s *Service) Wait(ctx context.Context, endpoint *bugle.ClickToCall, id stri
 	}
 	row, _ := h.look()
 	return row, nil
+}
+
+// longestWait is how long a blocking connect waits.
+func longestWait(endpoint *bugle.ClickToCall) time.Duration {
+	timeout := defaultTimeout
+	if endpoint.Timeout > 0 {
+		timeout = time.Duration(endpoint.Timeout) * time.Second
+	}
+	return min(timeout+900*time.Millisecond, mostBlocking)
 }
 
 // cut ends an attempt that is undecided.

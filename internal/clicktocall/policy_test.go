@@ -114,6 +114,7 @@ func TestPermit(t *testing.T) {
 		{"4158867900", []string{`886`, `x`}, "", ReasonWhitelist},
 		{"4158867900", []string{`415`, `\+1415\d*`}, "", ""},
 		{"4158867900", []string{`2\d+`}, ReasonWhitelist, ReasonWhitelist},
+		{"4158867900", []string{`\+1415|\+1415\d{7}`}, "", ""}, // the longer of two ways to match
 		{"4158867900", []string{`\+1415\d{7}|x`, `(`}, "", ""}, // what does not compile matches nothing
 		{"4158867900", []string{`(`}, ReasonWhitelist, ReasonWhitelist},
 		{"1001", []string{`\+1.*`}, ReasonWhitelist, ReasonWhitelist}, // a list is a list, also for extensions

@@ -336,6 +336,29 @@ func TestBlockingTimesOut(t *testing.T) {
 	w.written("button", a.Row.ID, Ended)
 }
 
+func TestNobodyIsKeptWaitingForAMinute(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[int]time.Duration{0: 30900 * time.Millisecond, 5: 5900 * time.Millisecond, 58: 58900 * time.Millisecond,
+		59: 59 * time.Second, 600: 59 * time.Second} {
+		if got := longestWait(&bugle.ClickToCall{Timeout: timeout}); got != want {
+			t.Errorf("with a timeout of %d: %s, want %s", timeout, got, want)
+		}
+	}
+}
+
+// TestBypass: what the document says of it is what the call is ordered with.
+func TestBypass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for said, want := range map[string]call.BypassMedia{"": call.BypassNever, "false": call.BypassNever, "auto": call.BypassAuto, "true": call.BypassAlways} {
+		r := w.request("1001")
+		r.Endpoint.BypassMedia = said
+		if a := w.connect(r); a.Origination.Bypass != want {
+			t.Errorf("%q: %d, want %d", said, a.Origination.Bypass, want)
+		}
+	}
+}
+
 // TestRefusals: each with its reason in the history, none of them called, and none counted by a limit that comes later.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
@@ -407,6 +430,12 @@ func TestRefusals(t *testing.T) {
 	if r := w.refused(w.anonymous("1001", "192.0.2.99")); r.Reason != ReasonRate {
 		t.Errorf("the endpoint's limit: %+v", r)
 	}
+	for range 5 { // which is not counted for the address
+		_ = w.refused(w.anonymous("1001", "192.0.2.98"))
+	}
+	elsewhere := w.anonymous("1001", "192.0.2.98")
+	elsewhere.Endpoint.ID = "another"
+	w.connect(elsewhere)
 	token := w.anonymous("1001", "192.0.2.1")
 	token.Token = &Token{ID: "good", Contact: "1001", Expires: w.now().Add(time.Minute)}
 	w.connect(token) // a token lifts them
@@ -450,6 +479,22 @@ func TestThrottleAndCapacity(t *testing.T) {
 	if row := w.history("button")[4]; row.State != "refused" || row.Reason != "no_resources" || row.CallID != "" {
 		t.Errorf("%+v", row)
 	}
+}
+
+// TestWhatIsNotPlacedIsNotCounted: who asks too soon is told so, however often, and has used up nothing of the limits.
+func TestWhatIsNotPlacedIsNotCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.anonymous("1001", "192.0.2.1")
+	r.Endpoint.Throttle = 1
+	w.connect(r)
+	for i := range 10 {
+		if refusal := w.refused(r); refusal.Reason != ReasonThrottle {
+			t.Fatalf("%d: %+v", i, refusal)
+		}
+	}
+	w.advance(time.Second)
+	w.connect(r)
 }
 
 func TestIdempotencyKey(t *testing.T) {

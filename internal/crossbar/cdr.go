@@ -23,7 +23,8 @@ func cdrs() *resource {
 			"when a call began: the last 31 days when left out, and no more than 31 days and an hour at once (400, `date_range`). An id is " +
 			"`YYYYMM-` and the call's own; a call that bugle has started itself (click-to-call) leaves two records, `outbound` both, whose own " +
 			"ids are their Call-IDs. A record's `owner_id` is who owned the caller's device then. " +
-			"A user's records are those with that `owner_id`, and those of calls that a device took which the user owns now. " +
+			"A user's records are those with that `owner_id`, those of calls that a device took which the user owns now, and those of quickcalls " +
+			"for the user or such a device. " +
 			"Columns that bugle knows nothing of, such as rates, are empty. Records are kept for `--call-record-days`.",
 		endpoints: []endpoint{
 			{path: "", ops: all},
@@ -132,7 +133,8 @@ func (req *request) listCDRs() (*reply, error) {
 			return nil, err
 		}
 		wanted = func(c *store.CallRow) bool {
-			return c.OwnerID == req.route.parentID || owned[c.ToID] || c.ToID == req.route.parentID
+			return c.OwnerID == req.route.parentID || owned[c.ToID] || c.ToID == req.route.parentID ||
+				c.AuthorizingID == req.route.parentID || c.AuthorizingType == TypeDevice && owned[c.AuthorizingID] // quickcalls
 		}
 	}
 	rows, after, err := req.cdrPage(q, size, wanted, keep)

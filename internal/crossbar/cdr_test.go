@@ -21,6 +21,34 @@ func (w *world) spoke(account, id string, ago time.Duration, device, owner strin
 	}
 }
 
+// quickcalled keeps the records of both halves of a quickcall that nobody answered.
+func (w *world) quickcalled(id, typ, by string) {
+	w.t.Helper()
+	for _, half := range []string{id, id + "-b"} {
+		if err := w.store.SaveCall(w.t.Context(), store.CallRow{ID: half, AccountID: w.account, SIPCallID: half, Direction: "outbound", Dialed: "1002",
+			AuthorizingID: by, AuthorizingType: typ, Started: w.clock.now().Add(-time.Hour), Ended: w.clock.now(), Cause: "NO_ANSWER"}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestCDRsOfQuickcalls: a user's records have those of the quickcalls for the user, and for the user's devices.
+func TestCDRsOfQuickcalls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.must("PUT", w.own("/users"), `{"first_name":"Ann"}`).str("id")
+	bob := w.must("PUT", w.own("/users"), `{"first_name":"Bob"}`).str("id")
+	device := w.must("PUT", w.own("/devices"), `{"name":"D","owner_id":"`+bob+`"}`).str("id")
+	w.quickcalled("quickcall-1", "user", ann)
+	w.quickcalled("quickcall-2", "device", device)
+	w.quickcalled("c2c-3", "clicktocall", device)
+	for user, want := range map[string]string{ann: "202611-quickcall-1-b 202611-quickcall-1", bob: "202611-quickcall-2-b 202611-quickcall-2"} {
+		if a := w.must("GET", w.own("/users/"+user+"/cdrs"), ""); cdrIDs(a) != want {
+			t.Errorf("%s; want %s", a.text, want)
+		}
+	}
+}
+
 func cdrIDs(a answer) string {
 	var out []string
 	for _, row := range a.rows() {

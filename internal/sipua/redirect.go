@@ -109,15 +109,16 @@ func (l *leg) redirected(r *redirection, status int, res *sip.Message) {
 		return
 	}
 	l.session.Unanswered()
+	gone := status == 408 && r.to == nil && l.session.Away() // it has left for another phone, and says nothing to us any more
 	switch {
 	case status == 491 && r.to == nil && r.tries < maxGlares:
 		l.after(l.glareWait(), func() { l.redirect(r) })
 	case status == 422 && r.tries == 1 && l.raised(res):
 		l.redirect(r)
-	case status == 408:
-		l.settleRedirect(r, call.RedirectUnknown)
-	case status == 481: // RFC 3261 §12.2.1.2: the dialog is gone
+	case status == 481, gone: // RFC 3261 §12.2.1.2: the dialog is gone
 		l.hangup(call.RecoveryOnTimerExpire, true)
+	case status == 408: // one that has stayed is heard, or the media timeout ends the call
+		l.settleRedirect(r, call.RedirectUnknown)
 	default:
 		l.settleRedirect(r, call.NotRedirected)
 	}

@@ -109,6 +109,30 @@ func TestWhatAPhoneAnswersWhenItIsSentAway(t *testing.T) {
 	})
 }
 
+// TestAPhoneThatHasLeftAndSaysNothing: 408, which is also what no answer at all comes to after timer B, to an INVITE that calls a
+// phone back ends the call, since no audio tells whether the phone is there. One that has stayed keeps its call.
+func TestAPhoneThatHasLeftAndSaysNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := s.peer("bob")
+	leg, k := s.called(p)
+	for _, to := range []*media.Endpoint{&elsewhere, nil} {
+		done := redirecting(leg, to)
+		p.reinvited(408, "")
+		s.comesTo(done, call.RedirectUnknown)
+	}
+	done := redirecting(leg, &elsewhere)
+	p.reinvited(200, offerSDP)
+	s.comesTo(done, call.Redirected)
+	k.none()
+	redirecting(leg, nil)
+	p.reinvited(408, "")
+	if e := next[call.Ended](k); e.Cause != call.RecoveryOnTimerExpire {
+		t.Errorf("%+v", e)
+	}
+	p.expectRequest(sip.BYE)
+}
+
 func TestAPhoneThatIsBusyWithAnOfferOfItsOwnIsCalledBackLater(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)

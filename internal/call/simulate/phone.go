@@ -16,6 +16,7 @@ type phone struct {
 	bypass   *call.Bypass
 	endpoint media.Endpoint // zero: an ordinary phone at an address of its own
 	away     *media.Endpoint
+	left     bool // and the server knows that it is
 	asked    bool // an INVITE of the call's is under way
 	answers  []Answer
 	lost     []string // what was sent to it while it was away
@@ -24,9 +25,10 @@ type phone struct {
 
 // Answer is what a phone makes of an INVITE within its dialog.
 type Answer struct {
-	Status int           // 0: 200
-	After  time.Duration // until it says so
-	Acts   bool          // it does as it was told although Status says something else
+	Status   int           // 0: 200; 408: it says nothing
+	After    time.Duration // until it says so
+	Acts     bool          // it does as it was told although Status says something else
+	Unusable bool          // it answers 200 and a description that is of no use
 }
 
 // glareWait is how long the server waits before it asks a phone again that has answered 491.
@@ -127,7 +129,7 @@ func (l *Leg) hears(name string) {
 
 // asks is an INVITE of the phone's own, whose answer is the server's description.
 func (l *Leg) asks() {
-	l.phone.away = nil
+	l.phone.away, l.phone.left = nil, false
 	l.phone.bypass.Returned(l)
 }
 
@@ -172,10 +174,16 @@ func (l *Leg) invite(to *media.Endpoint, done func(call.RedirectOutcome)) {
 		l.locked(func() {
 			l.phone.asked = false
 			outcome := call.NotRedirected
-			switch answer.Status {
-			case 0, 200:
+			switch {
+			case answer.Unusable:
+				outcome = call.RedirectUnknown
+			case answer.Status == 0, answer.Status == 200:
 				outcome, answer.Acts = call.Redirected, true
-			case 408:
+				l.phone.left = to != nil
+			case answer.Status == 408 && to == nil && l.phone.left: // RFC 3261 §12.2.1.2: the dialog is gone
+				l.clock.AfterFunc(0, func() { l.Hangup(call.RecoveryOnTimerExpire) })
+				return
+			case answer.Status == 408:
 				outcome = call.RedirectUnknown
 			}
 			if answer.Acts {
