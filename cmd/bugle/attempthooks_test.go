@@ -1,15 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"bugle/internal/bugletest"
@@ -19,23 +14,7 @@ import (
 // each state of the attempt once, with the id that the page got.
 func TestWebhooksAreToldOfAnAttempt(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var got []map[string]any
-	seen := map[string]bool{}
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		var event map[string]any
-		if err := json.Unmarshal(body, &event); err != nil {
-			t.Errorf("%v: %s", err, body)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if id := r.Header.Get("webhook-id"); !seen[id] {
-			seen[id] = true
-			got = append(got, event)
-		}
-	}))
-	defer receiver.Close()
+	receiver := receiveHooks(t)
 	o := openOffice(t, filepath.Join(t.TempDir(), "data"), "--egress-allow=127.0.0.0/8")
 	ctx, account := within(t), "/accounts/"+o.company.accountID
 	ann, grace := o.phone(t, "1001", bugletest.Answering(0, calleeTone)), o.phone(t, "1002", bugletest.Answering(0, calleeTone))
@@ -43,13 +22,11 @@ func TestWebhooksAreToldOfAnAttempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.api.Create(ctx, account+"/webhooks", object{"name": "page", "hook": "clicktocall", "uri": receiver.URL, "format": "json", "http_verb": "post"}); err != nil {
+	if _, err := o.api.Create(ctx, account+"/webhooks", object{"name": "page", "hook": "clicktocall", "uri": receiver.URL + "/", "format": "json", "http_verb": "post"}); err != nil {
 		t.Fatal(err)
 	}
 	states := func(attempt string) (out []string) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, event := range got {
+		for _, event := range receiver.told("/") {
 			if event["attempt_id"] == attempt {
 				out = append(out, fmt.Sprint(event["state"]))
 			}
@@ -89,8 +66,7 @@ func TestWebhooksAreToldOfAnAttempt(t *testing.T) {
 	if told := strings.Join(states(other), " "); told != "ringing answered ended" {
 		t.Errorf("a busy one: told %q", told)
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	got := receiver.told("/")
 	for _, event := range got {
 		if event["clicktocall_id"] != id || event["account_id"] != o.company.accountID || event["contact"] != "1002" || event["call_id"] == "" {
 			t.Errorf("%v", event)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"bugle/internal/bugletest"
 )
@@ -59,8 +63,7 @@ var (
 	}}
 )
 
-// bearing are the kinds that make contacts. Where a server has no module that leads to them (the first try of it is refused), such
-// contacts cannot be made.
+// bearing are the kinds that make contacts.
 var bearing = []*kind{userKind, groupKind, menuKind, mailboxKind, slotKind}
 
 // path is where a document is.
@@ -258,26 +261,51 @@ func (e *editor) field() object {
 	return object{"timezone": []string{"Europe/Berlin", "UTC"}[e.pick("timezone", 2)]} // nor this
 }
 
-// understood are the kinds that a server can make contacts of: it has the modules that lead to them.
-func understood(ctx context.Context, api *bugletest.API) (list []*kind, err error) {
+// understands makes a contact of each kind, sees it in the directory, and takes it away.
+func understands(ctx context.Context, api *bugletest.API) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	for i, k := range bearing {
-		e := &editor{api: api, name: fmt.Sprint("try", i), pick: func(string, int) int { return 0 }}
+		e := &editor{api: api, name: fmt.Sprint("try", i), pick: func(what string, _ int) int {
+			if what == "without" { // an extension
+				return 1
+			}
+			return 0
+		}}
+		name := fmt.Sprint(`"`, e.name, 1, `"`)
 		if err := e.create(ctx, k); err != nil {
-			return nil, err
+			return err
 		}
 		if k.leads != nil && len(e.kept) > 0 { // which is a callflow to it
 			if err := e.create(ctx, callflowKind); err != nil {
-				return nil, err
+				return err
 			}
+		}
+		if len(e.refusals) > 0 {
+			return fmt.Errorf("a %s: %s", k.name, strings.Join(e.refusals, "; "))
+		}
+		if err := appears(ctx, api, name); err != nil {
+			return fmt.Errorf("a %s: %w", k.name, err)
 		}
 		for _, d := range slices.Backward(e.kept) {
 			if err := e.remove(ctx, d); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		if len(e.refusals) == 0 {
-			list = append(list, k)
-		}
 	}
-	return list, nil
+	return nil
+}
+
+// appears waits for a contact that has something in it.
+func appears(ctx context.Context, api *bugletest.API, what string) error {
+	for {
+		list, err := api.List(ctx, api.Account("directory", "contacts"))
+		if err != nil {
+			return fmt.Errorf("no contact with %s: %w", what, err)
+		}
+		if slices.ContainsFunc(list, func(row json.RawMessage) bool { return bytes.Contains(row, []byte(what)) }) {
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }

@@ -42,13 +42,19 @@ func (o *office) phone(t *testing.T, extension string, behaviour bugletest.Behav
 // phoneAt registers the phone of an extension that calls the server by a name of its own.
 func (o *office) phoneAt(t *testing.T, realm, extension string, behaviour bugletest.Behaviour) *bugletest.Phone {
 	t.Helper()
+	return o.register(t, realm, extension, behaviour, nil)
+}
+
+// register registers the phone of an extension that knows prompts, nil for tones only.
+func (o *office) register(t *testing.T, realm, extension string, behaviour bugletest.Behaviour, prompts *bugletest.Recogniser) *bugletest.Phone {
+	t.Helper()
 	for _, who := range o.company.people {
 		if who.extension != extension {
 			continue
 		}
 		p, err := bugletest.New(bugletest.Options{Server: o.SIP, Realm: realm,
 			Username: extension, Password: who.password, DisplayName: who.name(), Behaviour: behaviour,
-			FirstPort: 30000, LastPort: 39998})
+			Recogniser: prompts, FirstPort: 30000, LastPort: 39998})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,7 @@ func (b *mailboxes) MailboxesOf(ctx context.Context, accountID, userID string) (
 }
 
 // CheckPIN counts wrong PINs: with four digits and three tries a call somebody who calls all day would find it.
-func (b *mailboxes) CheckPIN(_ context.Context, _ string, box bugle.Mailbox, pin string) (bool, error) {
+func (b *mailboxes) CheckPIN(_ context.Context, accountID string, box bugle.Mailbox, pin string) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -107,6 +107,10 @@ func (b *mailboxes) CheckPIN(_ context.Context, _ string, box bugle.Mailbox, pin
 	}
 	wrong.count++
 	b.wrong[box.ID] = wrong
+	if wrong.count == mostWrongPINs {
+		b.log.Warn("too many wrong PINs, a mailbox is locked", "account", accountID, "mailbox", box.Number, "id", box.ID,
+			"until", wrong.since.Add(wrongPINsLast).UTC().Format(time.RFC3339))
+	}
 	return false, nil
 }
 
