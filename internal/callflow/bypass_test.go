@@ -286,6 +286,34 @@ func TestATransferBringsTheAudioBackAndTheNextPartyGoesToo(t *testing.T) {
 	b.over()
 }
 
+// TestParkingBringsTheAudioBack: who is parked hears the server's music, and not the phone that has parked; who retrieves may
+// talk without the server again.
+func TestParkingBringsTheAudioBack(t *testing.T) {
+	t.Parallel()
+	h := newOriginateHouse(t)
+	h.Callflow("park", "*4", `{"module":"park","data":{"action":"park"}}`)
+	h.Callflow("retrieve", `^\*5([0-9]*)$`, `{"module":"park","data":{"action":"retrieve"}}`)
+	b := bypass(h.House, call.BypassAlways)
+	h.Advance(2 * time.Second)
+	b.want("direct")
+	b.second.Transfers("*4")
+	h.Advance(time.Minute)
+	if !b.second.State().Over || b.first.State().Over || b.first.SendsTo().IsValid() || len(h.Calls.Registry.Parked(callflowtest.AccountID)) != 1 {
+		t.Fatalf("%d are parked; the audio of the one goes to %s", len(h.Calls.Registry.Parked(callflowtest.AccountID)), b.first.SendsTo())
+	}
+	third := h.World.Call("1003", "*5101")
+	h.Settle()
+	b.second = third
+	b.want("carried")
+	h.Advance(time.Minute)
+	if way := b.goes(); way == "half" {
+		t.Errorf("the audio is %s", way)
+	}
+	third.HangsUp()
+	h.Advance(time.Minute)
+	b.over()
+}
+
 func TestAnAttendedTransferBringsTheAudioBack(t *testing.T) {
 	t.Parallel()
 	h := newOriginateHouse(t)

@@ -415,6 +415,26 @@ func TestHoldAndTransferOfEitherParty(t *testing.T) {
 	}
 }
 
+// TestASecondPartyThatNeverAnswersIsGivenUp: also where nothing that is dialled has a time of its own.
+func TestASecondPartyThatNeverAnswersIsGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newOriginateHouse(t)
+	h.Callflow("silent", "*99", `{"module":"sleep","data":{"duration":3600}}`)
+	order := clickToCall()
+	order.Second.Number = "*99"
+	a := originate(h.House, order)
+	a.play("answers 1001\nwait 29s")
+	if a.last() == "ended NO_ANSWER" {
+		t.Error("it is given up too early")
+	}
+	a.play("wait 2s")
+	if a.last() != "ended NO_ANSWER" {
+		t.Errorf("told %q", a.heard)
+	}
+	a.play("wait 4s")
+	a.over()
+}
+
 func TestHeadersAndAutomaticAnswer(t *testing.T) {
 	t.Parallel()
 	h := newOriginateHouse(t)
@@ -434,6 +454,15 @@ func TestHeadersAndAutomaticAnswer(t *testing.T) {
 		if got := fmt.Sprint(h.Legs()[i].Target().Headers); got != want {
 			t.Errorf("party %d is sent %s, want %s", i+1, got, want)
 		}
+	}
+	a.play("hangs up")
+	a.over()
+	colleague := newOriginateHouse(t)
+	order.Second = callflow.Destination{Number: "1002"}
+	a = originate(colleague.House, order)
+	a.play("answers 1001\nrings 1002")
+	if got := fmt.Sprint(colleague.Legs()[1].Target().Headers); got != "map[X-Both:order]" {
+		t.Errorf("the second party is asked to answer by itself: %s", got)
 	}
 	a.play("hangs up")
 	a.over()

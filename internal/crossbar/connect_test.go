@@ -748,4 +748,11 @@ func TestQuickcall(t *testing.T) {
 	if a := w.call("GET", w.own("/devices/"+device+"/quickcall/1001"), ""); a.code != 503 {
 		t.Errorf("%d %s", a.code, a.text)
 	}
+	x.mu.Lock()
+	x.full = false
+	x.mu.Unlock()
+	w.must("PATCH", w.own(""), `{"enabled":false}`)
+	if a := w.call("GET", w.own("/devices/"+device+"/quickcall/1001"), ""); a.code != 403 {
+		t.Errorf("of an account that is switched off: %d %s", a.code, a.text)
+	}
 }
