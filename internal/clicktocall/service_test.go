@@ -71,7 +71,8 @@ type world struct {
 	path   string
 	docs   *documents
 	phones *phones
-	clock  atomic.Int64 // microseconds that were added to the time
+	began  time.Time
+	clock  atomic.Int64 // microseconds since then: one passes when it is read, so that attempts have an order, and none otherwise
 	mu     sync.Mutex
 	events []string
 }
@@ -114,11 +115,11 @@ func newWorld(t *testing.T, more ...func(*Options)) *world {
 	t.Helper()
 	engine, flows := house(t)
 	flows.Accounts[acme.ID] = acme
-	w := &world{T: t, path: filepath.Join(t.TempDir(), "bugle.db"), phones: &phones{begun: make(chan *phoneCall, 10_000)},
+	w := &world{T: t, began: time.Now(), path: filepath.Join(t.TempDir(), "bugle.db"), phones: &phones{begun: make(chan *phoneCall, 10_000)},
 		docs: &documents{Documents: flows, endpoints: map[string]bugle.ClickToCall{}}}
 	w.store = open(t, w.path)
 	o := Options{Store: w.store, Documents: w.docs, DialPlan: engine, Originator: w.phones, Now: func() time.Time {
-		return time.Now().Add(time.Duration(w.clock.Load()) * time.Microsecond)
+		return w.began.Add(time.Duration(w.clock.Add(1)) * time.Microsecond)
 	}, Notify: func(e Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()

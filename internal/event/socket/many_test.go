@@ -105,6 +105,13 @@ type held struct {
 	holding atomic.Bool
 }
 
+func (h *held) Tail(after int64, limit int) ([]bugle.Change, bool) {
+	if h.holding.Load() {
+		return nil, false
+	}
+	return h.Log.Tail(after, limit)
+}
+
 func (h *held) Changes(ctx context.Context, after int64, limit int) ([]bugle.Change, error) {
 	if h.holding.Load() {
 		return nil, nil
