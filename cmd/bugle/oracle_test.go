@@ -19,7 +19,7 @@ import (
 	"bugle/internal/store/pgtest"
 )
 
-var oracleCompanies = flag.Int("oracle-companies", 12, "companies whose events are compared with their listings, on each database; at most -rapid.checks")
+var oracleCompanies = flag.Int("oracle-companies", 6, "companies whose events are compared with their listings, on each database; at most -rapid.checks")
 
 // generous lifts the limits that tests are not about.
 var generous = []string{"--ringcentral-rates", "light=1000000,medium=1000000,heavy=1000000,auth=1000000", "--api-anonymous-per-minute", "1000000",

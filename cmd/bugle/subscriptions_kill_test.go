@@ -19,7 +19,7 @@ import (
 	"bugle/internal/store/pgtest"
 )
 
-var killRounds = flag.Int("kill-rounds", 4, "how often the server is killed, on each database; 200 have been seen to lose nothing")
+var killRounds = flag.Int("kill-rounds", 2, "how often the server is killed, on each database; 200 have been seen to lose nothing")
 
 // TestKill kills the server at random moments while three clients edit a company over the KAZOO API, a webhook and a socket of the
 // RingCentral API listen, the receiver fails now and then after it has heard, and the socket's client loses its place. In the

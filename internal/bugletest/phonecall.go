@@ -269,18 +269,24 @@ func (c *PhoneCall) Events() []Event {
 
 // Stats are the media's counters.
 func (c *PhoneCall) Stats() media.Stats {
-	if c.session == nil {
+	c.mu.Lock()
+	session := c.session
+	c.mu.Unlock()
+	if session == nil {
 		return media.Stats{}
 	}
-	return c.session.Stats()
+	return session.Stats()
 }
 
 // Heard is the audio that has come in so far, 8 kHz, silence where packets were lost.
 func (c *PhoneCall) Heard() []int16 {
-	if c.ear == nil {
+	c.mu.Lock()
+	ear := c.ear
+	c.mu.Unlock()
+	if ear == nil {
 		return nil
 	}
-	return c.ear.heard()
+	return ear.heard()
 }
 
 // HeardLength is the length of Heard.

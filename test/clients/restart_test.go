@@ -3,14 +3,19 @@ package clients
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"bugle/internal/bugletest"
 )
@@ -19,20 +24,16 @@ import (
 func TestRingCentralRestarts(t *testing.T) {
 	t.Parallel()
 	account(t, "Restarts") // builds the program
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address, server := waitingProxy(t)
 	dir := t.TempDir()
 	start := func() *bugletest.Program {
 		t.Helper()
 		p, err := bugletest.StartProgram(t.Context(), bugletest.ProgramOptions{Path: filepath.Join(serving.dir, "bugle"), DataDir: filepath.Join(dir, "data"),
-			Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + dir}, Arguments: []string{"--http", address, "--drain", "1s"}})
+			Environment: []string{"BUGLE_API_KEY=" + apiKey, "HOME=" + dir}, Arguments: []string{"--http", "127.0.0.1:0", "--drain", "1s"}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		server.Store(&p.HTTP)
 		return p
 	}
 	program := start()
@@ -91,6 +92,7 @@ func TestRingCentralRestarts(t *testing.T) {
 		if !restart {
 			continue
 		}
+		server.Store(nil)
 		_, _ = program.End(signals[how]) // the state of a process that was killed is an error
 		program = start()
 		if _, err := fmt.Fprintln(in, "up"); err != nil {
@@ -99,5 +101,55 @@ func TestRingCentralRestarts(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil || len(said) != 3 || said[2] != "restart: ok" {
 		t.Errorf("%v %q\n%s", err, said, &errors)
+	}
+}
+
+// waitingProxy listens for as long as the test runs and hands connections on to the server's address, when there is one: the packages let the
+// error of a connection that is refused through, so that a program of theirs ends.
+func waitingProxy(t *testing.T) (address string, server *atomic.Pointer[string]) {
+	t.Helper()
+	server = &atomic.Pointer[string]{}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { handOn(ctx, client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String(), server
+}
+
+func handOn(ctx context.Context, client net.Conn, server *atomic.Pointer[string]) {
+	defer client.Close()
+	for ctx.Err() == nil {
+		if to := server.Load(); to != nil {
+			if behind, err := net.Dial("tcp", *to); err == nil {
+				defer context.AfterFunc(ctx, func() { _ = behind.Close() })()
+				go func() {
+					_, _ = io.Copy(behind, client)
+					_ = behind.Close()
+				}()
+				_, _ = io.Copy(client, behind)
+				_ = behind.Close()
+				return
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
 }
